@@ -1,0 +1,16 @@
+"""How an audit of medical-image classifiers' explanations is computed.
+
+The library works on arrays and tensors. It knows no Prefect, no DVC and no
+disk layout, and it needs torch, numpy and pyarrow only: whatever else a part
+uses is imported inside the function that uses it.
+
+- ``datasets``: sources of images, masks and labels, and how they are split;
+- ``models``: the classifiers under audit and the segmenter beside them;
+- ``attribution``: one module per explanation method;
+- ``measures``: saliency maps to numbers;
+- ``statistics``: many numbers to one statement.
+
+Importing this package imports nothing heavy.
+"""
+
+__version__ = "0.1.0"

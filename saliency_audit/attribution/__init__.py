@@ -1,0 +1,1 @@
+"""Explanation methods, one module each, behind one small interface, and their registry."""

@@ -1,0 +1,103 @@
+"""How a model is called: device, precision, threads and the one batch shape.
+
+A forward pass at batch 5 differs in its last bits from the same rows in a
+batch of 32, and training with two threads from training with one. So all of
+these come from parameters and never from the machine, and every call of a
+model has the same batch shape, the last batch padded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from saliency_audit.errors import ParameterError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where and how models run.
+
+    ``threads``: CPU threads per process (1 or more); ``batch``: images per call of a model (1 or
+    more); ``precision``: arithmetic of the model; ``device``: ``cpu`` or ``cuda``;
+    ``channels_last``: memory format of images and convolutions.
+
+    >>> Compute(batch=0)
+    Traceback (most recent call last):
+    saliency_audit.errors.ParameterError: compute.batch is 0: give 1 or more
+    """
+
+    threads: int = 1
+    batch: int = 32
+    precision: Literal["float32"] = "float32"
+    device: Literal["cpu", "cuda"] = "cpu"
+    channels_last: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the ranges; raises ParameterError."""
+        for name in ("threads", "batch"):
+            if getattr(self, name) < 1:
+                raise ParameterError(
+                    f"compute.{name} is {getattr(self, name)}: give 1 or more"
+                )
+
+    def start(self) -> torch.device:
+        """Fix threads and algorithms of this process, and give the device.
+
+        Raises ParameterError where ``device`` is ``cuda`` and there is none.
+        """
+        import torch
+
+        torch.set_num_threads(self.threads)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ParameterError(
+                "compute.device is cuda, but torch finds no CUDA device here: "
+                "set compute.device: cpu, or run on a machine with a GPU"
+            )
+        return torch.device(self.device)
+
+    def place(self, images: Tensor) -> Tensor:
+        """Move a batch (B, C, H, W) to the device, in the memory format of the parameters."""
+        import torch
+
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        return images.to(self.device, memory_format=layout)
+
+    def call(self, model: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        """Call ``model`` on images (N, C, H, W) in batches of one shape; gives (N, ...).
+
+        The last batch is padded with zeros, and the rows of the padding are dropped.
+        Gradients flow if they are enabled.
+        """
+        import torch
+
+        count = len(images)
+        rows: list[Tensor] = []
+        for start in range(0, count, self.batch):
+            chunk = images[start : start + self.batch]
+            kept = len(chunk)
+            if kept < self.batch:
+                padding = chunk.new_zeros((self.batch - kept, *chunk.shape[1:]))
+                chunk = torch.cat([chunk, padding])
+            rows.append(model(self.place(chunk))[:kept])
+        if not rows:
+            raise ParameterError("a model was called on no images: give at least one")
+        return torch.cat(rows)
+
+
+@contextmanager
+def evaluating(model: torch.nn.Module) -> Iterator[torch.nn.Module]:
+    """Put a model in evaluation mode, and back afterwards."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield model
+    finally:
+        model.train(was_training)
