@@ -1,0 +1,116 @@
+"""IoU with a mask while the kept area grows pixel by pixel: from it follow IoU@q and both AUITCs.
+
+A curve needs one sort of a map, which its readings share. What a reading
+keeps of the ranked pixels is decided here; which readings there are, in
+``segx`` and ``localisation``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saliency_audit.measures.arrays import Mask, Pixels, SaliencyMap, area
+from saliency_audit.measures.top_fraction import ranking
+
+
+@dataclass(frozen=True)
+class RankedMap:
+    """A map's pixels, the most salient first.
+
+    ``order``: flat indices (N,); ``values``: their saliency (N,), falling; ``ranked``: how many
+    of them a budget can keep: N, or of a sparse map only those above 0.
+    """
+
+    order: Pixels
+    values: NDArray[np.float64]
+    ranked: int
+
+
+def rank(saliency: SaliencyMap, *, sparse: bool = False) -> RankedMap:
+    """Rank the pixels of a map (H, W) in [0, 1]; of a ``sparse`` one only the positive count.
+
+    Raises DataError where the map is not finite.
+    """
+    order = ranking(saliency)
+    values = saliency.reshape(-1)[order].astype(np.float64)
+    return RankedMap(order, values, _positive(values) if sparse else len(values))
+
+
+def _positive(falling: NDArray[np.float64]) -> int:
+    return int(np.searchsorted(-falling, 0.0, side="left"))
+
+
+@dataclass(frozen=True)
+class AreaCurve:
+    """IoU with a mask of the explanations of 1, 2, …, N kept pixels.
+
+    ``ious``: (N,) in [0, 1]; ``values``: (N,), the saliency of the pixel that each step adds.
+    """
+
+    ious: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+    def at(self, kept: int) -> float:
+        """IoU of the explanation of ``kept`` pixels (1 to N)."""
+        return float(self.ious[kept - 1])
+
+    def area_mean(self) -> float:
+        """``auitc_area``: the mean of the IoU over the kept area, in [0, 1].
+
+        The explanation of an area fraction α in (0, 1] has ⌈αN⌉ pixels, so the integral over
+        α of the step function is the mean over 1, …, N kept pixels.
+        """
+        return min(1.0, float(self.ious.mean()))
+
+    def threshold_integral(self) -> float:
+        """AUITC (Eq 10): the integral of the IoU over thresholds τ in (0, 1], in [0, 1].
+
+        The set {m ≥ τ} is that of the first k pixels for τ between the (k+1)-th value and the
+        k-th; among equal values a step has no width, so the order of ties does not matter.
+        """
+        widths = self.values - np.append(self.values[1:], 0.0)
+        return min(1.0, float(self.ious @ widths))
+
+
+def _curve(inside: Mask, kept: NDArray[np.int64], truth: int) -> NDArray[np.float64]:
+    """IoUs (N,) where step k adds a pixel in the mask or not and has ``kept[k]`` pixels."""
+    shared = np.cumsum(inside)
+    return shared / (truth + kept - shared)
+
+
+def whole_curve(ranked: RankedMap, mask: Mask) -> AreaCurve:
+    """Curve of the top pixels themselves against a non-empty mask (H, W)."""
+    inside = mask.reshape(-1)[ranked.order]
+    inside[ranked.ranked :] = False
+    kept = np.minimum(np.arange(1, len(inside) + 1), ranked.ranked)
+    return AreaCurve(_curve(inside, kept, area(mask)), ranked.values)
+
+
+def intersected_curve(ranked: RankedMap, predicted: Mask, mask: Mask) -> AreaCurve:
+    """Curve of the top pixels that lie in P: T∩P at every budget of T. ``mask`` is not empty."""
+    within = predicted.reshape(-1)[ranked.order]
+    within[ranked.ranked :] = False
+    inside = within & mask.reshape(-1)[ranked.order]
+    return AreaCurve(_curve(inside, np.cumsum(within), area(mask)), ranked.values)
+
+
+def refilled_curve(ranked: RankedMap, predicted: Mask, mask: Mask) -> AreaCurve:
+    """Curve of the top positive pixels of m·P, whose values are divided by their maximum.
+
+    Once all of them are kept the explanation stays. Where there is none, every IoU is 0.
+    ``mask`` is not empty.
+    """
+    total = len(ranked.order)
+    positive = _positive(ranked.values)
+    chosen = predicted.reshape(-1)[ranked.order[:positive]]
+    order, values = ranked.order[:positive][chosen], ranked.values[:positive][chosen]
+    ious, falling = np.zeros(total), np.zeros(total)
+    if len(order):
+        kept = np.arange(1, len(order) + 1)
+        ious[: len(order)] = _curve(mask.reshape(-1)[order], kept, area(mask))
+        ious[len(order) :] = ious[len(order) - 1]
+        falling[: len(order)] = values / values[0]
+    return AreaCurve(ious, falling)
