@@ -1,0 +1,62 @@
+# Two commands are enough: `make audit` and `make test`. Both install what they need into .venv.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+  command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+  && echo $$p && break; done)
+
+# Compiled modules halve import times; nobody is told that an audit ran.
+unexport PYTHONDONTWRITEBYTECODE
+export DO_NOT_TRACK = 1
+export DVC_NO_ANALYTICS = 1
+export PREFECT_SERVER_ANALYTICS_ENABLED = false
+export GX_ANALYTICS_ENABLED = false
+# DVC does not put its own environment first on PATH, and stages must run in it.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help install audit test check bench lock clean
+
+help:
+	@echo 'make audit    install, run the default audit, say where the report is'
+	@echo 'make test     install, lint, check types and layers, run all tests'
+	@echo 'make check    lint, types and layers only'
+	@echo 'make bench    measure against peers and floors, as ratios'
+	@echo 'make install  make .venv'
+	@echo 'make lock     resolve requirements.lock anew'
+	@echo 'make clean    remove .venv and the logs of runs; data and reports stay'
+
+install: .venv/.installed
+
+.venv/.installed: requirements.lock pyproject.toml
+	@test -n '$(PYTHON)' || { echo 'error: Python 3.11 or later is needed'; exit 1; }
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv/bin/uv pip install --quiet --python .venv/bin/python --requirement requirements.lock
+	.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+	install -m 755 flows/saliency-audit .venv/bin/saliency-audit
+	@touch $@
+
+audit: install
+	saliency-audit run
+
+test: check
+	pytest -n 2 --dist loadfile
+
+check: install
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports --no-cache
+
+bench: install
+	@for file in benchmarks/*.py; do python $$file; done
+
+# The lock names versions only, no registry: no index line and no address.
+lock: install
+	uv pip compile --quiet --universal --python-version 3.11 --no-header --no-emit-index-url \
+	  --extra pipeline --extra test pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf .venv .saliency .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

@@ -1,0 +1,126 @@
+"""The audit as a Prefect flow: DVC's graph, a task per stage, started when its inputs are there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture
+from prefect.logging import get_run_logger
+from prefect.states import Completed, Failed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.graph import Node
+from flows.stages import Outcome, Running, run_stage
+
+#: Seconds between two looks at the running stages.
+POLL = 0.1
+
+
+class Watch:
+    """Told what happens in a flow, as it happens; the default says nothing."""
+
+    def started(self, name: str, folder: Path) -> None:
+        """Take note that a stage has started; its progress lies in ``folder``."""
+
+    def finished(self, outcome: Outcome) -> None:
+        """Take note of how a stage ended."""
+
+    def tick(self) -> None:
+        """Take the occasion to draw."""
+
+
+@task(name="stage", task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
+def stage_task(name: str, root: Path, folder: Path, running: Running) -> State[Outcome]:
+    """Run one stage through DVC; failed where DVC or the stage failed."""
+    logger = get_run_logger()
+    outcome = run_stage(root, name, folder, running, logger.info)
+    if outcome.state == "failed":
+        return Failed(message=outcome.error, data=outcome)
+    return Completed(message=outcome.state, data=outcome)
+
+
+def audit(
+    root: Path, graph: Mapping[str, Node], plan: list[str], slots: int, watch: Watch
+) -> dict[str, Outcome]:
+    """Run the stages of ``plan``, as many side by side as there are ``slots``.
+
+    One that fails stops what depends on it and nothing else. Gives the outcomes by name; a
+    stage without one was not reached.
+    """
+    run = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    folder = root / ".saliency" / "logs" / run
+    running = Running()
+
+    @flow(
+        name="saliency-audit",
+        flow_run_name=run,
+        task_runner=ThreadPoolTaskRunner(max_workers=slots),  # type: ignore[arg-type]
+        persist_result=False,
+        validate_parameters=False,
+    )
+    def saliency_audit() -> State[dict[str, Outcome]]:
+        outcomes = _schedule(graph, plan, slots, _submit(root, folder, running, watch), watch)
+        failed = [name for name, outcome in outcomes.items() if outcome.state == "failed"]
+        if failed:
+            return Failed(message=f"failed: {', '.join(failed)}", data=outcomes)
+        return Completed(message=f"{len(outcomes)} stages", data=outcomes)
+
+    try:
+        state = saliency_audit(return_state=True)
+    finally:
+        running.stop()
+    return state.result(raise_on_failure=False)  # type: ignore[return-value]
+
+
+Submit = Callable[[str], "PrefectFuture[Outcome]"]
+
+
+def _submit(root: Path, folder: Path, running: Running, watch: Watch) -> Submit:
+    def submit(name: str) -> PrefectFuture[Outcome]:
+        watch.started(name, folder)
+        return stage_task.submit(name, root, folder, running)  # type: ignore[return-value]
+
+    return submit
+
+
+def _schedule(
+    graph: Mapping[str, Node], plan: list[str], slots: int, submit: Submit, watch: Watch
+) -> dict[str, Outcome]:
+    """Submit each stage when all that it needs has finished well and a slot is free."""
+    waiting = list(plan)
+    active: dict[str, PrefectFuture[Outcome]] = {}
+    outcomes: dict[str, Outcome] = {}
+    while waiting or active:
+        for name in [n for n in waiting if _ready(graph[n], plan, outcomes)]:
+            if len(active) < slots:
+                waiting.remove(name)
+                active[name] = submit(name)
+        if not active:
+            break
+        time.sleep(POLL)
+        watch.tick()
+        for name in [n for n, future in active.items() if future.state.is_final()]:
+            outcomes[name] = _outcome(name, active.pop(name))
+            watch.finished(outcomes[name])
+    return outcomes
+
+
+def _ready(node: Node, plan: list[str], outcomes: Mapping[str, Outcome]) -> bool:
+    return all(
+        needed in outcomes and outcomes[needed].state != "failed"
+        for needed in node.needs
+        if needed in plan
+    )
+
+
+def _outcome(name: str, future: PrefectFuture[Outcome]) -> Outcome:
+    result = future.result(raise_on_failure=False)
+    if isinstance(result, Outcome):
+        return result
+    return Outcome(name, "failed", 0.0, Path(), str(result))

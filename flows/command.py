@@ -1,0 +1,59 @@
+"""``saliency-audit``: the commands of a person. Each parses, calls and prints; no logic here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.environment import prepare
+
+app = typer.Typer(
+    name="saliency-audit",
+    help="Audits the explanations of medical-image classifiers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _commands() -> None:
+    """Audits the explanations of medical-image classifiers."""
+
+
+@app.command()
+def run(
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Stages side by side; default: processor cores ÷ compute.threads."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would run and why, and run nothing.")
+    ] = False,
+) -> None:
+    """Bring every audit of params.yaml up to date, and print where the report is.
+
+    Runs the stages of dvc.yaml that are not up to date, through a Prefect flow; the result is
+    that of `dvc repro`. Exit codes: 0 done or up to date, 2 bad parameter, 3 a stage failed,
+    6 another run is in progress, 130 interrupted.
+    """
+    from flows.run import run_audit
+
+    sys.exit(run_audit(Path.cwd(), jobs, dry_run))
+
+
+@app.command()
+def check() -> None:
+    """Check params.yaml: every key, range and reference. Exit code 2 where something is wrong."""
+    from flows.run import check_only
+
+    sys.exit(check_only(Path.cwd()))
+
+
+def main() -> None:
+    """Run the command line."""
+    prepare(Path.cwd())
+    app()

@@ -1,0 +1,151 @@
+"""One run of the audit in this checkout: check, plan, run, and say how it went."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from flows.graph import Node, downstream, read_graph
+from flows.stages import Outcome
+from flows.validation import check_parameters
+from saliency_audit.errors import AuditError, ParameterError
+
+#: Exit codes, as docs/commands.md lists them.
+DONE, BAD_PARAMETER, FAILED, BUSY, INTERRUPTED = 0, 2, 3, 6, 130
+
+
+class BusyError(Exception):
+    """Another run holds this checkout."""
+
+
+def check_only(root: Path) -> int:
+    """Check params.yaml and say so; gives the exit code."""
+    console = Console(stderr=True)
+    try:
+        check_parameters(root)
+    except AuditError as error:
+        return _complain(console, error)
+    console.print("params.yaml is in order")
+    return DONE
+
+
+def run_audit(root: Path, jobs: int | None, dry_run: bool) -> int:
+    """Bring every audit up to date; gives the exit code."""
+    console = Console(stderr=True)
+    try:
+        with _alone(root):
+            return _run(root, jobs, dry_run, console)
+    except BusyError as error:
+        console.print(f"error: {error}", style="red", markup=False)
+        return BUSY
+    except AuditError as error:
+        return _complain(console, error)
+    except KeyboardInterrupt:
+        console.print("interrupted: finished stages are kept; run again to go on", style="red")
+        return INTERRUPTED
+
+
+def _complain(console: Console, error: AuditError) -> int:
+    console.print(f"error: {error}", style="red", markup=False, highlight=False)
+    return BAD_PARAMETER if isinstance(error, ParameterError) else FAILED
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Hold the checkout; raises BusyError naming the process that holds it already."""
+    path = root / ".saliency" / "run.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            raise BusyError(
+                f"another run (process {holder}) is in progress in {root}: wait for it to end"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _run(root: Path, jobs: int | None, dry_run: bool, console: Console) -> int:
+    started = time.monotonic()
+    check_parameters(root)
+    graph = read_graph(root)
+    plan = downstream(graph, {name for name, node in graph.items() if node.stale})
+    _say_plan(graph, plan, console)
+    if not plan or dry_run:
+        _say_place(root, console)
+        return DONE
+    outcomes = _run_flow(root, graph, plan, jobs, console)
+    return _say_end(root, plan, outcomes, time.monotonic() - started, console)
+
+
+def _run_flow(
+    root: Path, graph: Mapping[str, Node], plan: list[str], jobs: int | None, console: Console
+) -> dict[str, Outcome]:
+    # Prefect takes seconds to import and to start: only where there is work.
+    from flows.audit import audit
+    from flows.display import Display
+
+    slots = jobs or _slots(root)
+    with Display(console, len(plan)) as display:
+        return audit(root, graph, plan, slots, display)
+
+
+def _slots(root: Path) -> int:
+    from saliency_audit.compute import Compute
+    from tasks.params import load
+
+    threads = load(["compute"], root / "params.yaml").read("compute", Compute).threads
+    return max(1, len(os.sched_getaffinity(0)) // threads)
+
+
+def _say_plan(graph: Mapping[str, Node], plan: list[str], console: Console) -> None:
+    if not plan:
+        console.print(f"all {len(graph)} stages are up to date", highlight=False)
+        return
+    console.print(f"{len(plan)} of {len(graph)} stages may have to run:", highlight=False)
+    for name in plan:
+        reasons = graph[name].stale
+        if reasons:
+            more = f" and {len(reasons) - 2} more" if len(reasons) > 2 else ""
+            console.print(
+                f"  {name}: {'; '.join(reasons[:2])}{more}", highlight=False, markup=False
+            )
+
+
+def _say_end(
+    root: Path, plan: list[str], outcomes: Mapping[str, Outcome], seconds: float, console: Console
+) -> int:
+    by_state = {
+        state: [n for n, outcome in outcomes.items() if outcome.state == state]
+        for state in ("ran", "cached", "unchanged", "failed")
+    }
+    not_reached = [name for name in plan if name not in outcomes]
+    counts = ", ".join(f"{len(names)} {state}" for state, names in by_state.items() if names)
+    console.print(f"{counts} in {seconds:.0f} s", highlight=False)
+    if not_reached:
+        console.print(f"not reached: {', '.join(not_reached)}", highlight=False)
+    if by_state["failed"]:
+        for name in by_state["failed"]:
+            console.print(
+                f"error: {name}: {outcomes[name].error}", style="red", markup=False, highlight=False
+            )
+        return FAILED
+    _say_place(root, console)
+    return DONE
+
+
+def _say_place(root: Path, console: Console) -> None:
+    page = root / "reports" / "index.html"
+    if page.is_file():
+        console.print(f"report: {page}", highlight=False)

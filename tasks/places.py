@@ -1,0 +1,75 @@
+"""Where the artifacts of each stage lie, relative to the root of the repository.
+
+Names are ``data/<stage>/<dataset or audit>``, so that a person can guess them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+DATA = Path("data")
+REPORTS = Path("reports")
+CLASSIFIERS = Path("classifiers")
+PARAMS = Path("params.yaml")
+#: Logs, checkpoints, scratch and rejected tables of one machine; in neither git nor DVC.
+LOCAL = Path(".saliency")
+
+
+def ingest(dataset: str) -> Path:
+    """Folder of images, masks, set_aside and description.json."""
+    return DATA / "ingest" / dataset
+
+
+def split(dataset: str) -> Path:
+    """Folder of split.parquet and split.json."""
+    return DATA / "split" / dataset
+
+
+def train_classifier(audit: str) -> Path:
+    """Folder of weights.safetensors, model.json and history.parquet."""
+    return DATA / "train_classifier" / audit
+
+
+def train_segmenter(dataset: str) -> Path:
+    """Folder of weights.safetensors, model.json and history.parquet."""
+    return DATA / "train_segmenter" / dataset
+
+
+def predict(audit: str) -> Path:
+    """Folder of predictions, chosen, regions, background and audit.json."""
+    return DATA / "predict" / audit
+
+
+def explain(audit: str) -> Path:
+    """Folder of one table of maps per method."""
+    return DATA / "explain" / audit
+
+
+def cohort(audit: str) -> Path:
+    """Table of the rows that count."""
+    return DATA / "cohort" / f"{audit}.parquet"
+
+
+def apply_segx(audit: str) -> Path:
+    """Table of localisation."""
+    return DATA / "apply_segx" / f"{audit}.parquet"
+
+
+def score_segu(audit: str) -> Path:
+    """Table of certainty."""
+    return DATA / "score_segu" / f"{audit}.parquet"
+
+
+def aggregate_agreement(audit: str) -> Path:
+    """Folder of cells and agreement."""
+    return DATA / "aggregate_agreement" / audit
+
+
+def summarise(dataset: str, audit: str) -> Path:
+    """Folder of an audit's numbers and gallery, within the dataset's folder of audits."""
+    return DATA / "summarise" / dataset / audit
+
+
+def report(dataset: str) -> Path:
+    """File of what the index needs of a dataset's report."""
+    return DATA / "report" / f"{dataset}.json"

@@ -1,0 +1,51 @@
+"""How a stage shows its progress: a bar on a terminal, lines of JSON for the flow."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from saliency_audit.progress import Progress
+
+
+class Reporter:
+    """Progress of one stage.
+
+    Draws a bar where standard error is a terminal. Where the environment variable
+    ``SALIENCY_PROGRESS`` names a file, appends ``{"stage", "done", "total"}`` to it.
+    """
+
+    def __init__(self, stage: str) -> None:
+        self._stage = stage
+        file = os.environ.get("SALIENCY_PROGRESS")
+        self._file = Path(file) if file else None
+        self._bar: Any = None
+
+    def __call__(self, done: int, total: int | None) -> None:
+        """Report ``done`` of ``total``."""
+        if self._file is not None:
+            with self._file.open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps({"stage": self._stage, "done": done, "total": total}) + "\n")
+        elif sys.stderr.isatty():
+            self._draw(done, total)
+
+    def _draw(self, done: int, total: int | None) -> None:
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(desc=self._stage, total=total, leave=False)
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def reporter(stage: str) -> Progress:
+    """Give the progress of a stage, by its name in dvc.yaml."""
+    return Reporter(stage)
