@@ -12,5 +12,3 @@ uses is imported inside the function that uses it.
 
 Importing this package imports nothing heavy.
 """
-
-__version__ = "0.1.0"

@@ -8,7 +8,7 @@ from typing import Any
 
 from saliency_audit.labelling import MaskKind
 from tasks import places
-from tasks.artifacts import read_json, read_rows
+from tasks.artifacts import read_columns, read_json, read_rows
 from tasks.maps import StoredRow, check_methods, read_maps
 from tasks.regions import Regions, read_regions
 from tasks.tables.cohort import COHORT
@@ -21,6 +21,11 @@ class JoinedRow:
     cohort: dict[str, Any]
     regions: Regions
     maps: dict[str, StoredRow]
+
+
+def count_rows(audit: str) -> int:
+    """Count the rows that ``join`` gives."""
+    return read_columns(places.cohort(audit), COHORT, ["label"]).num_rows
 
 
 def join(audit: str, methods: Sequence[str]) -> Iterator[JoinedRow]:

@@ -97,9 +97,10 @@ def look_up(tree: Mapping[str, Any], key: str) -> Any:
 def refuse_unknown(given: Mapping[Any, Any], known: Iterable[str], where: str) -> None:
     """Raise ParameterError for the first key that is not known, naming the nearest that is.
 
-    >>> refuse_unknown({"sampels": 1}, ["samples"], "lime")
+    >>> refuse_unknown({"sampels": 1}, ["samples"], "shap")
     Traceback (most recent call last):
-    saliency_audit.errors.ParameterError: params.yaml: unknown key lime.sampels: did you mean samples?
+    saliency_audit.errors.ParameterError: params.yaml: unknown key shap.sampels: did you
+    mean samples?
     """
     names = list(known)
     for key in given:

@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No test times anything, and a failure must be one that everybody can repeat.
+settings.register_profile("audit", deadline=None, derandomize=True, max_examples=60)
+settings.load_profile("audit")
 
 ROOT = Path(__file__).resolve().parent.parent
 
