@@ -1,0 +1,113 @@
+"""The Prefect flow gives what `dvc repro` gives, says what it does, and survives what fails."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import make_checkout
+
+AUDIT = "phantom_skin-tiny"
+
+
+@pytest.fixture(scope="module")
+def audited(checkout):
+    """The miniature checkout after `saliency-audit run`."""
+    checkout.said = checkout.audit("run").stderr
+    return checkout
+
+
+def test_the_flow_and_repro_agree(audited, root, tmp_path):
+    other = make_checkout(root, tmp_path / "other")
+    other.repro()
+    assert other.lock() == audited.lock()
+    assert audited.repro() == set()
+
+
+def test_it_says_what_runs_and_how_long_each_stage_took(audited):
+    assert "stages may have to run" in audited.said
+    for stage in audited.lock():
+        assert f"ran {stage} (" in audited.said
+    assert "report:" in audited.said
+
+
+def test_nothing_to_do_starts_no_server(audited):
+    said = audited.audit("run").stderr
+    assert "stages are up to date" in said
+
+
+def test_a_dry_run_names_the_reason_and_runs_nothing(audited):
+    tree = audited.params()
+    tree["method"]["rise"]["seed"] = 5
+    audited.write_params(tree)
+    lock = audited.lock()
+    said = audited.audit("run", "--dry-run").stderr
+    assert "method.rise" in said
+    assert audited.lock() == lock
+
+
+def test_a_failing_stage_stops_what_depends_on_it_and_nothing_else(audited):
+    """The classifier's folder is spoiled; the segmenter does not depend on it."""
+    path = audited.path / "classifiers" / "tiny" / "model.yaml"
+    text = path.read_text()
+    tree = audited.params()
+    tree["segmenter"]["epochs"] = 2
+    audited.write_params(tree)
+    path.write_text(text.replace("epochs: 2", "epochs: 2\n  learning_rate: 1.0e+30"))
+    found = audited.audit("run", check=False)
+    path.write_text(text)
+    assert found.returncode == 3
+    assert f"error: train_classifier@{AUDIT}" in found.stderr
+    assert "learning" in found.stderr
+    assert "ran train_segmenter@phantom_skin" in found.stderr
+    assert f"not reached: predict@{AUDIT}" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_a_typo_is_named_before_anything_runs(audited):
+    tree = audited.params()
+    audited.write_params({**tree, "metod": {}})
+    found = audited.audit("run", check=False)
+    audited.write_params(tree)
+    assert found.returncode == 2
+    assert "unknown key metod: did you mean method" in found.stderr
+
+
+def test_a_second_run_in_one_checkout_refuses(audited):
+    with (audited.path / ".saliency" / "run.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = audited.audit("run", check=False)
+    assert found.returncode == 6
+    assert "another run" in found.stderr
+
+
+def test_an_interrupt_ends_the_stages_and_a_new_run_goes_on(audited):
+    tree = audited.params()
+    tree["method"]["rise"]["samples"] = 200_000
+    audited.write_params(tree)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows", "run"],
+        cwd=audited.path,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+        env={**os.environ, "CI": "1"},
+    )
+    running = f"tasks.explain {AUDIT} rise"
+    while process.poll() is None and running not in commands():
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) != 0
+    assert running not in commands()
+    tree["method"]["rise"]["samples"] = 64
+    audited.write_params(tree)
+    assert audited.audit("run").returncode == 0
+
+
+def commands():
+    return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
