@@ -75,9 +75,13 @@ class AreaCurve:
         return min(1.0, float(self.ious @ widths))
 
 
-def _curve(inside: Mask, kept: NDArray[np.int64], truth: int) -> NDArray[np.float64]:
+#: Counts of pixels; half the width of the default is twice as fast.
+_COUNT = np.int32
+
+
+def _curve(inside: Mask, kept: NDArray[np.int32], truth: int) -> NDArray[np.float64]:
     """IoUs (N,) where step k adds a pixel in the mask or not and has ``kept[k]`` pixels."""
-    shared = np.cumsum(inside)
+    shared = np.cumsum(inside, dtype=_COUNT)
     return shared / (truth + kept - shared)
 
 
@@ -85,7 +89,7 @@ def whole_curve(ranked: RankedMap, mask: Mask) -> AreaCurve:
     """Curve of the top pixels themselves against a non-empty mask (H, W)."""
     inside = mask.reshape(-1)[ranked.order]
     inside[ranked.ranked :] = False
-    kept = np.minimum(np.arange(1, len(inside) + 1), ranked.ranked)
+    kept = np.minimum(np.arange(1, len(inside) + 1, dtype=_COUNT), ranked.ranked)
     return AreaCurve(_curve(inside, kept, area(mask)), ranked.values)
 
 
@@ -94,7 +98,7 @@ def intersected_curve(ranked: RankedMap, predicted: Mask, mask: Mask) -> AreaCur
     within = predicted.reshape(-1)[ranked.order]
     within[ranked.ranked :] = False
     inside = within & mask.reshape(-1)[ranked.order]
-    return AreaCurve(_curve(inside, np.cumsum(within), area(mask)), ranked.values)
+    return AreaCurve(_curve(inside, np.cumsum(within, dtype=_COUNT), area(mask)), ranked.values)
 
 
 def refilled_curve(ranked: RankedMap, predicted: Mask, mask: Mask) -> AreaCurve:
@@ -109,7 +113,7 @@ def refilled_curve(ranked: RankedMap, predicted: Mask, mask: Mask) -> AreaCurve:
     order, values = ranked.order[:positive][chosen], ranked.values[:positive][chosen]
     ious, falling = np.zeros(total), np.zeros(total)
     if len(order):
-        kept = np.arange(1, len(order) + 1)
+        kept = np.arange(1, len(order) + 1, dtype=_COUNT)
         ious[: len(order)] = _curve(mask.reshape(-1)[order], kept, area(mask))
         ious[len(order) :] = ious[len(order) - 1]
         falling[: len(order)] = values / values[0]

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from saliency_audit.measures.arrays import Pixels, SaliencyMap, check_map
-from saliency_audit.measures.top_fraction import pixel_order
+from saliency_audit.measures.top_fraction import pixel_order, ranking
 
 
 def shuffle_key(seed: int, *names: str) -> tuple[int, ...]:
@@ -52,9 +52,9 @@ def centred(saliency: SaliencyMap) -> SaliencyMap:
     >>> centred(np.array([[0.9, 0.5, 0.0]]))[0, 1]
     np.float64(0.9)
     """
-    check_map(saliency)
-    laid_out = np.empty(saliency.size, dtype=saliency.dtype)
-    laid_out[centre_order(*saliency.shape)] = np.sort(saliency, axis=None)[::-1]
+    falling = saliency.reshape(-1)[ranking(saliency)]
+    laid_out = np.empty_like(falling)
+    laid_out[centre_order(*saliency.shape)] = falling
     return laid_out.reshape(saliency.shape)
 
 
