@@ -216,6 +216,21 @@ def test_of_a_sparse_map_only_positive_pixels_are_kept():
     assert full.iou == iou(top_fraction(saliency, 0.1), mask)
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(cases())
+def test_sparse_readings_are_those_of_the_positive_top_pixels(case):
+    saliency, mask, predicted, fraction = case
+    rows = rows_of(saliency, mask, predicted, fraction, KEY, map_status=Status.SPARSE_MAP)
+    top = top_fraction(saliency, fraction) & (saliency > 0)
+    assert rows[Saliency.MAP, Reading.ORIGINAL].iou == iou(top, mask)
+    assert rows[Saliency.MAP, Reading.SEGX].iou == iou(top & predicted, mask)
+    # No threshold above 0 keeps a pixel of value 0, sparse or not.
+    full = rows_of(saliency, mask, predicted, fraction, KEY)
+    for key, row in rows.items():
+        assert row.auitc == full[key].auitc
+        assert row.iou <= row.iou_ceiling
+
+
 def test_bad_arrays_are_refused():
     saliency, mask, predicted = random_case()
     with pytest.raises(DataError, match="scale the mask"):

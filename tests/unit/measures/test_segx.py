@@ -131,6 +131,12 @@ def test_an_empty_predicted_mask_gives_zero_and_no_ground_truth_gives_none():
     assert not segx_refill_explanation(saliency, empty, 0.5).any()
 
 
+@pytest.mark.parametrize(("pixels", "below"), [(19, True), (20, True), (21, False)])
+def test_a_mask_as_large_as_the_budget_is_below_it(pixels, below):
+    predicted = np.arange(400).reshape(20, 20) < pixels
+    assert mask_below_budget(predicted, 0.05) == below
+
+
 def test_ceilings_are_reached_by_some_explanation_and_passed_by_none():
     pixels = 6
     generator = np.random.default_rng(0)

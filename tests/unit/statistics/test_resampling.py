@@ -59,6 +59,22 @@ def test_the_order_of_rows_and_the_names_of_groups_do_not_matter():
     assert first.groups == second.groups == 300
 
 
+def test_the_difference_knows_its_rows_in_any_order_and_without_nulls():
+    values, groups = patients()
+    selected = np.random.default_rng(1).random(values.size) < 0.6
+    first = difference_of_means(values, selected, groups, bootstrap=FEW)
+    order = np.random.default_rng(2).permutation(values.size)
+    shuffled = (column[order] for column in (values, selected, groups))
+    second = difference_of_means(*shuffled, bootstrap=FEW)
+    with_nulls = difference_of_means(
+        np.append(np.nan, values), np.append(True, selected), np.append(0, groups), bootstrap=FEW
+    )
+    for other in (second, with_nulls):
+        assert other.estimate == pytest.approx(first.estimate)
+        assert (other.low, other.high) == pytest.approx((first.low, first.high))
+        assert other.rows == values.size
+
+
 def test_the_width_is_that_of_groups_and_not_of_images():
     """For equal groups the mean's standard error is that of the group means."""
     generator = np.random.default_rng(4)
