@@ -1,0 +1,400 @@
+"""The documentation tells the truth: its code runs, its links lead somewhere, its names exist."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import re
+import subprocess
+import sys
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+import networkx
+import pytest
+import yaml
+
+from flows.validation import check_parameters
+from saliency_audit.models.specification import read_specification
+from tasks.params import SECTIONS
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+OUTPUT = re.compile(r"\n+```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page: its language, its text and the line where it starts."""
+
+    page: Path
+    language: str
+    text: str
+    line: int
+    #: What the page says that it prints: a block of text right after it.
+    output: str | None = None
+
+    @property
+    def place(self):
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks(page, language):
+    text = page.read_text("utf-8")
+    found_blocks = []
+    for found in FENCE.finditer(text):
+        if found[1] == language:
+            after = OUTPUT.match(text, found.end())
+            line = text.count("\n", 0, found.start()) + 2
+            found_blocks.append(Block(page, language, found[2], line, after and after[1]))
+    return found_blocks
+
+
+def blocks_of_all_pages(*languages):
+    return [block for page in PAGES for name in languages for block in blocks(page, name)]
+
+
+def prose(page):
+    return FENCE.sub("", page.read_text("utf-8"))
+
+
+def name_of(page):
+    return str(page.relative_to(ROOT))
+
+
+PAGES_WITH_CODE = [page for page in PAGES if blocks(page, "python")]
+
+
+@pytest.mark.parametrize("page", PAGES_WITH_CODE, ids=name_of)
+def test_the_code_of_a_page_runs_in_order(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": f"docs.{page.stem}"}
+    for block in blocks(page, "python"):
+        # Blank lines before it give an error the line numbers of the page.
+        source = "\n" * (block.line - 1) + block.text
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(source, str(page), "exec"), namespace)
+        if block.output is not None:
+            assert printed.getvalue() == block.output
+
+
+def first_comment(block):
+    return block.text.partition("\n")[0].removeprefix("#").strip()
+
+
+YAML = blocks_of_all_pages("yaml")
+
+
+@pytest.mark.parametrize("block", YAML, ids=lambda block: block.place)
+def test_yaml_is_valid_and_says_which_file_it_belongs_to(block):
+    assert isinstance(yaml.safe_load(block.text), dict)
+    assert block.text.startswith("# "), "begin the block with a comment that names the file"
+    name = first_comment(block)
+    assert name == "params.yaml" or re.fullmatch(r"classifiers/\w+/model\.yaml", name)
+
+
+@pytest.fixture
+def checkout(root, tmp_path):
+    """A folder in which params.yaml may be changed; code and classifiers are the real ones."""
+    folder = tmp_path / "checkout"
+    (folder / "classifiers").mkdir(parents=True)
+    (folder / "saliency_audit").symlink_to(root / "saliency_audit")
+    for classifier in (root / "classifiers").iterdir():
+        (folder / "classifiers" / classifier.name).symlink_to(classifier)
+    return folder
+
+
+def write_model(folder, block):
+    path = folder / first_comment(block)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(block.text)
+    return path
+
+
+MODELS = [block for block in YAML if first_comment(block).endswith("model.yaml")]
+PARAMS = [block for block in YAML if first_comment(block) == "params.yaml"]
+
+
+@pytest.mark.parametrize("block", MODELS, ids=lambda block: block.place)
+def test_a_model_yaml_is_one(block, tmp_path):
+    read_specification(write_model(tmp_path, block))
+
+
+@pytest.mark.parametrize("block", PARAMS, ids=lambda block: block.place)
+def test_an_excerpt_of_params_yaml_passes_the_check(block, root, checkout):
+    excerpt = yaml.safe_load(block.text)
+    assert set(excerpt) <= set(SECTIONS)
+    tree = yaml.safe_load((root / "params.yaml").read_text("utf-8"))
+    for section, value in excerpt.items():
+        tree[section] = {**tree[section], **value} if isinstance(value, dict) else value
+    for dataset in excerpt.get("datasets", {}).values():
+        source = checkout / dataset["source"]
+        if not source.exists():
+            source.mkdir(parents=True)
+    for audit in excerpt.get("audits", {}).values():
+        if not (root / "classifiers" / audit["classifier"]).exists():
+            own = f"classifiers/{audit['classifier']}/model.yaml"
+            beside = [other for other in MODELS if first_comment(other) == own]
+            assert beside, f"{block.place} audits {audit['classifier']}, which no page describes"
+            write_model(checkout, beside[0])
+    (checkout / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
+    check_parameters(checkout)
+
+
+def slug(heading):
+    """The anchor that GitHub gives a heading."""
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "").replace("*", "")
+    kept = "".join(
+        c for c in text.strip().lower() if unicodedata.category(c)[0] in "LN" or c in " -_"
+    )
+    return kept.replace(" ", "-")
+
+
+def anchors(page):
+    return {slug(found[1]) for found in re.finditer(r"^#+ (.+)$", prose(page), re.MULTILINE)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_relative_link_leads_somewhere(page):
+    for _, target in re.findall(r"\[([^\]]*)\]\(([^)\s]+)\)", prose(page)):
+        if target.startswith(("http://", "https://", "mailto:")):
+            continue
+        path, _, anchor = target.partition("#")
+        aimed = (page.parent / path).resolve() if path else page
+        assert aimed.exists(), f"{name_of(page)} links to {target}, which is not there"
+        assert aimed.is_relative_to(ROOT), f"{name_of(page)} links out of the repository: {target}"
+        if anchor:
+            assert anchor in anchors(aimed), f"{name_of(page)} links to {target}: no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_headings_of_a_page_have_different_anchors(page):
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    if page.name != "data-dictionary.md":
+        assert len({slug(heading) for heading in headings}) == len(headings)
+
+
+def commands():
+    """Each line of a shell block, and each command in backticks, with its page."""
+    for page in PAGES:
+        for block in blocks(page, "bash"):
+            for line in block.text.splitlines():
+                yield page, line.split("#")[0].strip()
+        for command in re.findall(r"`([a-z][^`\n]*)`", prose(page)):
+            yield page, command.strip()
+
+
+def named_after(program):
+    return {(page, line) for page, line in commands() if re.match(rf"{program} \S", line)}
+
+
+def test_every_make_target_that_is_named_exists(root):
+    makefile = (root / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    named = named_after("make")
+    assert {line.split()[1] for _, line in named} >= {"audit", "test"}
+    for page, line in named:
+        assert line.split()[1] in targets, f"{name_of(page)} names `{line}`"
+
+
+def test_every_target_is_explained(root):
+    makefile = (root / "Makefile").read_text("utf-8")
+    phony = re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)[1].split()
+    explained = (root / "docs" / "commands.md").read_text("utf-8")
+    for target in set(phony) - {"help"}:
+        assert f"`make {target}`" in explained
+
+
+def test_every_saliency_audit_command_that_is_named_exists():
+    from typer.main import get_command
+
+    from flows.command import app
+
+    known = get_command(app).commands
+    named = named_after("saliency-audit")
+    assert named
+    for page, line in named:
+        words = line.split()
+        assert words[1] in known, f"{name_of(page)} names `{line}`"
+        options = {option for p in known[words[1]].params for option in p.opts}
+        for word in words[2:]:
+            if word.startswith("-"):
+                assert word in options, f"{name_of(page)} names `{line}`"
+
+
+def test_every_saliency_audit_command_is_explained(root):
+    from typer.main import get_command
+
+    from flows.command import app
+
+    explained = (root / "docs" / "commands.md").read_text("utf-8")
+    for command in get_command(app).commands:
+        assert f"`saliency-audit {command}`" in explained
+
+
+def test_every_module_that_is_run_exists():
+    for page, line in commands():
+        for module in re.findall(r"python -m ((?:tasks|flows)[\w.]*)", line):
+            assert importlib.util.find_spec(module), f"{name_of(page)} runs {module}"
+
+
+def test_the_exit_codes_that_are_listed_are_those_of_the_commands(root):
+    from flows import run
+    from tasks import stage
+
+    page = (root / "docs" / "commands.md").read_text("utf-8")
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
+    used = {run.DONE, run.BAD_PARAMETER, run.FAILED, run.BUSY, run.INTERRUPTED}
+    assert listed == used | {stage.BUG, stage.BAD_PARAMETER, stage.FAILED, stage.INTERRUPTED}
+
+
+ROOMS = "datasets|models|attribution|measures|statistics|labelling|compute"
+IN_LIBRARY = re.compile(rf"`((?:{ROOMS})\.\w+(?:\.\w+)*)`")
+IN_REPOSITORY = re.compile(r"`((?:saliency_audit|tasks|flows)(?:\.\w+)+)`")
+
+
+def exists(dotted):
+    """Whether a dotted name is a module, or a name in one."""
+    parts = dotted.split(".")
+    for depth in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:depth]))
+        except ModuleNotFoundError:
+            continue
+        for name in parts[depth:]:
+            if not hasattr(found, name):
+                return False
+            found = getattr(found, name)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_name_of_the_code_exists(page):
+    for dotted in IN_REPOSITORY.findall(prose(page)):
+        if not dotted.endswith((".py", ".md")):
+            assert exists(dotted), f"{name_of(page)} names {dotted}"
+
+
+def test_every_definition_names_code_that_exists(root):
+    page = root / "docs" / "definitions.md"
+    parameters = yaml.safe_load((root / "params.yaml").read_text("utf-8"))
+    named = IN_LIBRARY.findall(prose(page))
+    assert len(named) > 40
+    for dotted in named:
+        section, _, key = dotted.partition(".")
+        if section in parameters and key.split(".")[0] in parameters[section]:
+            continue
+        assert exists(f"saliency_audit.{dotted}"), f"{name_of(page)} names {dotted}"
+
+
+def test_every_public_measure_is_defined(root):
+    text = (root / "docs" / "definitions.md").read_text("utf-8")
+    for module in ("auitc", "segx", "segu", "controls", "grid", "overlap", "top_fraction"):
+        assert f"`measures.{module}." in text
+
+
+def test_every_status_is_explained(root):
+    from saliency_audit.measures.status import Status
+
+    text = (root / "docs" / "definitions.md").read_text("utf-8")
+    assert not [status for status in Status if f"| `{status}` |" not in text]
+
+
+def test_every_parameter_that_is_named_exists(root):
+    parameters = yaml.safe_load((root / "params.yaml").read_text("utf-8"))
+    for page in PAGES:
+        for section, key in re.findall(r"`([a-z]+)\.([a-z_]+)(?::[^`]*)?`", prose(page)):
+            if isinstance(parameters.get(section), dict) and section not in ("measures", "method"):
+                assert key in parameters[section], f"{name_of(page)} names {section}.{key}"
+
+
+@pytest.fixture(scope="module")
+def stages(root):
+    return yaml.safe_load((root / "dvc.yaml").read_text("utf-8"))["stages"]
+
+
+def body(stage):
+    return stage.get("do", stage)
+
+
+def outputs(stage):
+    kinds = ("outs", "metrics", "plots")
+    found = [out for kind in kinds for out in body(stage).get(kind, [])]
+    return [next(iter(out)) if isinstance(out, dict) else out for out in found]
+
+
+def edges(stages):
+    """Which stage follows which: one reads a path that the other writes, or that holds it."""
+    graph = networkx.DiGraph()
+    graph.add_nodes_from(stages)
+    # The first two parts name the stage; what follows is the dataset or audit.
+    writers = {
+        tuple(Path(out).parts[:2]): name for name, stage in stages.items() for out in outputs(stage)
+    }
+    for name, stage in stages.items():
+        for path in body(stage).get("deps", []):
+            writer = writers.get(tuple(Path(path).parts[:2]))
+            if writer is not None:
+                graph.add_edge(writer, name)
+    return graph
+
+
+def test_the_drawing_in_the_readme_is_the_graph_of_dvc_yaml(root, stages):
+    (drawing,) = blocks(root / "README.md", "mermaid")
+    drawn = networkx.DiGraph(re.findall(r"^\s*(\w+) --> (\w+)$", drawing.text, re.MULTILINE))
+    needed = networkx.transitive_reduction(edges(stages))
+    assert set(drawn.nodes) == set(stages)
+    assert set(drawn.edges) == set(needed.edges)
+
+
+def test_the_table_of_stages_is_that_of_dvc_yaml(root, stages):
+    page = (root / "docs" / "architecture.md").read_text("utf-8")
+    section = page.partition("## Stages")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section, re.MULTILINE))
+    kinds = {"${datasets}": "dataset", "${audits}": "audit"}
+    for name, stage in stages.items():
+        unit = "audit and method" if "matrix" in stage else kinds.get(stage.get("foreach"), "all")
+        assert rows.get(name) == unit
+    assert set(rows) == set(stages)
+
+
+def test_the_readme_names_every_folder_that_is_there(root):
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached"], cwd=root, capture_output=True, text=True, check=True
+    )
+    folders = {line.split("/")[0] for line in listed.stdout.splitlines() if "/" in line}
+    table = (root / "README.md").read_text("utf-8").partition("## What is where")[2]
+    named = set(re.findall(r"`(\w+)/`", table.partition("\n## ")[0]))
+    assert {folder for folder in folders if not folder.startswith(".")} <= named
+    assert all((root / folder).is_dir() for folder in named)
+
+
+def test_pictures_are_small(root):
+    for picture in (root / "docs").glob("images/*"):
+        assert picture.stat().st_size < 300_000, picture.name
+
+
+def test_pages_hold_no_path_of_one_machine():
+    for page in PAGES:
+        found = re.findall(r"(?<![\w.])/(?:home|root|work|tmp|Users)/\w", page.read_text("utf-8"))
+        assert not found, name_of(page)
+
+
+def test_the_readme_is_short_and_names_its_commands(root):
+    text = (root / "README.md").read_text("utf-8")
+    assert "make audit" in text
+    assert "make test" in text
+    assert len(text.split()) < 900
+
+
+def test_the_hooks_run_programs_that_are_installed(root):
+    hooks = yaml.safe_load((root / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
+    assert {repository["repo"] for repository in hooks} == {"local"}
+    for hook in hooks[0]["hooks"]:
+        program = Path(hook["entry"].split()[0]).name
+        assert (Path(sys.executable).parent / program).exists()
