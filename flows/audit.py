@@ -120,7 +120,8 @@ def _ready(node: Node, plan: list[str], outcomes: Mapping[str, Outcome]) -> bool
 
 
 def _outcome(name: str, future: PrefectFuture[Outcome]) -> Outcome:
-    result = future.result(raise_on_failure=False)
+    result: object = future.result(raise_on_failure=False)
     if isinstance(result, Outcome):
         return result
+    # The task itself broke, not the stage.
     return Outcome(name, "failed", 0.0, Path(), str(result))

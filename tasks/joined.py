@@ -25,7 +25,7 @@ class JoinedRow:
 
 def count_rows(audit: str) -> int:
     """Count the rows that ``join`` gives."""
-    return read_columns(places.cohort(audit), COHORT, ["label"]).num_rows
+    return int(read_columns(places.cohort(audit), COHORT, ["label"]).num_rows)
 
 
 def join(audit: str, methods: Sequence[str]) -> Iterator[JoinedRow]:

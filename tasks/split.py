@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from saliency_audit.datasets.splitting import SplitParameters, split_groups
+from saliency_audit.labelling import Labelling
 from tasks import places
 from tasks.artifacts import read_columns, read_json, write_json, write_table
 from tasks.stage import Context, Stage
@@ -23,6 +24,7 @@ def run(context: Context, dataset: str) -> None:
         [tuple(labels) for labels in images["labels"]],
         tuple(description["labels"]),
         parameters,
+        labelling=Labelling(description["labelling"]),
     )
     folder = places.split(dataset)
     with write_table(SPLIT, folder / "split.parquet") as table:

@@ -1,0 +1,96 @@
+"""The data dictionary, written from the declared tables: ``python -m tasks.tables.dictionary``."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import FunctionType
+
+import tasks.tables
+from tasks.tables.table import Column, Table
+
+#: Where each table lies; the order of the stages.
+PLACES = {
+    "images": "data/ingest/<dataset>/images.parquet",
+    "masks": "data/ingest/<dataset>/masks.parquet",
+    "set_aside": "data/ingest/<dataset>/set_aside.parquet",
+    "split": "data/split/<dataset>/split.parquet",
+    "history": "data/train_classifier/<audit>/ and data/train_segmenter/<dataset>/history.parquet",
+    "predictions": "data/predict/<audit>/predictions.parquet",
+    "chosen": "data/predict/<audit>/chosen.parquet and background.parquet",
+    "regions": "data/predict/<audit>/regions.parquet",
+    "saliency": "data/explain/<audit>/<method>.parquet",
+    "cohort": "data/cohort/<audit>.parquet",
+    "localisation": "data/apply_segx/<audit>.parquet",
+    "certainty": "data/score_segu/<audit>.parquet",
+    "cells": "data/aggregate_agreement/<audit>/cells.parquet",
+    "agreement": "data/aggregate_agreement/<audit>/agreement.parquet",
+    "gallery": "data/summarise/<dataset>/<audit>/gallery.parquet",
+}
+
+HEAD = """# Data dictionary
+
+Every table that passes between stages. This page is written from the
+declarations in `tasks/tables/` by `python -m tasks.tables.dictionary`, and a
+test holds it to them. Rows ascend by their key, which is unique. A column may
+be empty only where it says so; a status then says why.
+"""
+
+
+def declared() -> Iterator[Table]:
+    """Give every declared table, in the order of the stages."""
+    found: dict[str, Table] = {}
+    for module in pkgutil.iter_modules(tasks.tables.__path__, "tasks.tables."):
+        if module.name == __name__:
+            continue
+        for value in vars(importlib.import_module(module.name)).values():
+            table = _sized(value)
+            if table is not None:
+                found[table.name] = table
+    order = list(PLACES)
+    yield from sorted(found.values(), key=lambda table: order.index(table.name))
+
+
+def _sized(value: object) -> Table | None:
+    """Give a table, or one of 64×64 maps where the declaration takes their size."""
+    if isinstance(value, Table):
+        return value
+    if not isinstance(value, FunctionType) or value.__annotations__.get("return") != Table:
+        return None
+    table: Table = value(64, 64)
+    return table
+
+
+def write() -> str:
+    """Give the page as Markdown."""
+    return "\n".join([HEAD, *(_section(table) for table in declared())])
+
+
+def _section(table: Table) -> str:
+    rows = "\n".join(_row(column) for column in table.columns)
+    return f"""## {table.name}
+
+{table.meaning}
+
+`{PLACES[table.name]}`; key: {", ".join(f"`{name}`" for name in table.key)}.
+
+| column | type | unit | range | empty | meaning |
+| --- | --- | --- | --- | --- | --- |
+{rows}
+"""
+
+
+def _row(column: Column) -> str:
+    low = "" if column.low is None else f"{column.low:g}"
+    high = "" if column.high is None else f"{column.high:g}"
+    limits = f"{low} to {high}" if low and high else f"from {low}" if low else ""
+    kind = str(column.type).replace("extension<", "").replace(">>", ">")
+    cells = (f"`{column.name}`", kind, column.unit, limits, "yes" if column.null else "")
+    meaning = column.meaning.replace("|", r"\|")
+    return f"| {' | '.join(cells)} | {meaning} |"
+
+
+if __name__ == "__main__":
+    Path("docs/data-dictionary.md").write_text(write(), encoding="utf-8")

@@ -1,0 +1,169 @@
+"""Stage ``train_classifier``: the classifier under audit is trained, or adopted as given."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from saliency_audit.compute import Compute
+from saliency_audit.errors import ModelError
+from saliency_audit.models.adoption import adopted_classifier, fresh_classifier
+from saliency_audit.models.card import classifier_card
+from saliency_audit.models.classifier import Classifier
+from saliency_audit.models.fitting import History
+from saliency_audit.models.specification import ClassifierSpecification, read_specification
+from saliency_audit.models.training import as_pixels, train
+from saliency_audit.models.weights import check_finite, save_weights
+from saliency_audit.progress import Progress
+from tasks import places
+from tasks.artifacts import partial, write_json, write_table
+from tasks.checkpoints import checkpoint
+from tasks.dataset import Data, Facts, open_data, read_facts
+from tasks.stage import Context, Stage
+from tasks.tables.history import HISTORY
+
+#: What model.json says the quality of: the split that stopped training, and the one kept aside.
+JUDGED = ("tune", "test")
+SPLITS = ("train", "tune", "calibrate", "test")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The classifier under audit: its entry in the registry, its dataset, how it is computed."""
+
+    audit: str
+    folder: Path
+    specification: ClassifierSpecification
+    facts: Facts
+    compute: Compute
+
+
+def run(context: Context, audit: str) -> None:
+    """Write the classifier of an audit: weights, model.json, how training went."""
+    facts = read_facts(context.params.value(f"audits.{audit}.dataset"))
+    folder = places.CLASSIFIERS / context.params.value(f"audits.{audit}.classifier")
+    compute = context.params.read("compute", Compute)
+    compute.start()
+    subject = Subject(audit, folder, read_specification(folder / "model.yaml"), facts, compute)
+    if subject.specification.adopt is not None:
+        classifier = _adopt(subject)
+        with open_data(facts, classifier.labels) as data:
+            _write(subject, classifier, data, None)
+        return
+    classifier = fresh_classifier(subject.specification, facts.labels, facts.labelling, facts.size)
+    with open_data(facts) as data:
+        history = _train(subject, classifier, data, context.progress)
+        _write(subject, classifier, data, history)
+
+
+def _adopt(subject: Subject) -> Classifier:
+    facts = subject.facts
+    classifier = adopted_classifier(
+        subject.specification, subject.folder, facts.labels, facts.labelling, facts.size
+    )
+    if classifier.labelling is not facts.labelling:
+        raise ModelError(
+            f"{subject.folder / 'model.yaml'}: the classifier is {classifier.labelling.value} and "
+            f"the dataset {facts.name} is {facts.labelling.value}: audit it on a dataset of its "
+            "kind"
+        )
+    return classifier
+
+
+def _train(subject: Subject, classifier: Classifier, data: Data, progress: Progress) -> History:
+    assert subject.specification.train is not None
+    dataset = subject.facts.name
+    state = checkpoint(
+        "train_classifier",
+        subject.audit,
+        [
+            places.ingest(dataset) / "images.parquet",
+            places.split(dataset) / "split.parquet",
+            subject.folder / "model.yaml",
+        ],
+        asdict(subject.compute),
+    )
+    return train(
+        classifier,
+        data,
+        subject.specification.train,
+        subject.compute,
+        checkpoint=state,
+        progress=progress,
+    )
+
+
+def _write(subject: Subject, classifier: Classifier, data: Data, history: History | None) -> None:
+    folder = places.train_classifier(subject.audit)
+    state = classifier.network.state_dict()
+    check_finite(state, f"the classifier of {subject.audit}")
+    splits = {split: subject.facts.of_split(split) for split in SPLITS}
+    classifier.to(subject.compute.start()).eval()
+    card = classifier_card(
+        classifier,
+        subject.specification.architecture,
+        subject.facts.size,
+        "trained" if history is not None else "adopted",
+        targets={split: data.targets[indices] for split, indices in splits.items()},
+        probabilities={
+            split: _probabilities(classifier, data, splits[split], subject.compute)
+            for split in JUDGED
+        },
+        history=history,
+        description=subject.specification.description,
+    )
+    with partial(folder / "weights.safetensors") as beside:
+        save_weights(beside, state)
+    for file in _needed(subject.specification):
+        with partial(folder / file) as beside:
+            shutil.copyfile(subject.folder / file, beside)
+    with write_table(HISTORY, folder / "history.parquet") as table:
+        table.write_all(_epochs(history))
+    write_json(folder / "model.json", card)
+
+
+def _needed(specification: ClassifierSpecification) -> list[str]:
+    """Files of the registry from which later stages build the same network."""
+    trusted = specification.adopt.trusted_architecture if specification.adopt else None
+    return ["model.yaml", *([trusted] if trusted else [])]
+
+
+def _epochs(history: History | None) -> Iterator[dict[str, Any]]:
+    for epoch in history.epochs if history is not None else ():
+        yield {
+            "epoch": epoch.number,
+            "train_loss": epoch.train_loss,
+            "tune_loss": epoch.tune_loss,
+            "best": epoch.number == history.best if history is not None else False,
+        }
+
+
+def _probabilities(
+    classifier: Classifier, data: Data, indices: list[int], compute: Compute
+) -> NDArray[np.float64]:
+    """Raw probabilities (images, labels) of images by index, one batch in memory at a time."""
+    rows = [np.empty((0, len(classifier.labels)))]
+    with torch.no_grad():
+        for start in range(0, len(indices), compute.batch):
+            images = as_pixels(data.images(indices[start : start + compute.batch]))
+            scores = compute.call(classifier, images).double()
+            rows.append(classifier.probabilities(scores).cpu().numpy())
+    return np.concatenate(rows)
+
+
+STAGE = Stage(
+    "train_classifier",
+    ("audit",),
+    ("audits.{audit}.dataset", "audits.{audit}.classifier", "compute"),
+    run,
+)
+
+if __name__ == "__main__":
+    STAGE.main()
