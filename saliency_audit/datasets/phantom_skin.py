@@ -1,0 +1,385 @@
+"""Phantom skin: drawn dermoscopic images with one lesion each, exact masks, known truth.
+
+The label is the structure inside the lesion, as dermoscopy names it. Shape,
+size, place and colour of the lesion, skin, hair and lighting say nothing of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saliency_audit.datasets.phantom_fields import Canvas, Field, canvas, smooth_noise, soft
+from saliency_audit.datasets.phantom_groups import GROUP, IMAGE, STRUCTURE, generator, group_of
+from saliency_audit.datasets.phantom_shortcut import Shortcut
+from saliency_audit.datasets.sample import Description, Sample, SetAside
+from saliency_audit.datasets.set_aside import check_bound
+from saliency_audit.errors import ParameterError
+from saliency_audit.labelling import EVERY_LABEL, Labelling, MaskKind
+from saliency_audit.progress import Progress, silent
+
+#: Structures, in the order of the labels.
+LABELS = ("homogeneous", "network", "globules", "streaks", "veil")
+
+#: Skin from light to dark, RGB 0 to 1; images lie on the line between neighbours.
+TONES = np.array([[0.93, 0.77, 0.70], [0.82, 0.63, 0.52], [0.60, 0.43, 0.34]], np.float32)
+#: Pigment of lesions, as a factor on the skin's RGB.
+PIGMENTS = np.array([[0.74, 0.58, 0.50], [0.55, 0.40, 0.34], [0.80, 0.52, 0.48]], np.float32)
+#: The colour of a blue-white veil.
+VEIL = np.array([0.60, 0.66, 0.80], np.float32)
+
+
+@dataclass(frozen=True)
+class PhantomSkin:
+    """Source of phantom skin images: multi-class, one mask per image.
+
+    ``source``: the module that draws them, named for DVC alone;
+    ``images``: how many, 1 or more; ``size``: (H, W), pixels, 16 or more;
+    ``seed``: of the drawing, 0 or more; image n depends on the seed and n alone;
+    ``noise``: deviation of the pixel noise as a share of full range, 0 to 1;
+    ``contrast``: how strongly structures show, above 0 and at most 1;
+    ``weights``: how frequent each label is, one number above 0 per label;
+    ``hairs``: mean number of hairs per image, 0 or more;
+    ``shortcut``: what is planted, None for a clean set;
+    ``max_set_aside``: kept for likeness with other sources: nothing is set aside.
+    """
+
+    kind: Literal["phantom_skin"] = "phantom_skin"
+    source: str = ""
+    images: int = 800
+    size: tuple[int, int] = (64, 64)
+    seed: int = 0
+    noise: float = 0.03
+    contrast: float = 0.9
+    weights: tuple[float, ...] = (4.0, 2.5, 2.0, 1.5, 1.0)
+    hairs: float = 3.0
+    shortcut: Shortcut | None = None
+    max_set_aside: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges; raises ParameterError."""
+        check_phantom(self.images, self.size, self.seed, self.noise)
+        check_bound(self.max_set_aside)
+        if not 0 < self.contrast <= 1:
+            raise ParameterError(f"contrast is {self.contrast}: give a number above 0, at most 1")
+        if len(self.weights) != len(LABELS) or min(self.weights) <= 0:
+            raise ParameterError(
+                f"weights is {self.weights}: give {len(LABELS)} numbers above 0, for "
+                f"{', '.join(LABELS)}"
+            )
+        if self.hairs < 0:
+            raise ParameterError(f"hairs is {self.hairs}: give 0 or more")
+        if self.shortcut is not None:
+            self.shortcut.check_label(LABELS)
+
+    def describe(self) -> Description:
+        """Say what the source is."""
+        return Description(LABELS, Labelling.MULTICLASS, MaskKind.SINGLE, self.size)
+
+    def samples(self, progress: Progress = silent) -> Iterator[Sample | SetAside]:
+        """Draw the images, one at a time."""
+        for index in range(self.images):
+            yield self.draw(index)
+            progress(index + 1, self.images)
+
+    def draw(self, index: int) -> Sample:
+        """Draw one image by its number, 0 or more."""
+        group = group_of(self.seed, index)
+        lesion = _Lesion.drawn(generator(self.seed, GROUP, group), self.weights)
+        rng = generator(self.seed, IMAGE, index)
+        pose = _Pose.drawn(rng)
+        grid = canvas(self.size)
+        # Structure has a stream of its own, so that it is the same in every view of the lesion.
+        inner = generator(self.seed, STRUCTURE, group)
+        skin = _skin(rng, grid, lesion.tone)
+        distance, angle = lesion.polar(grid, pose)
+        mask = distance < 1
+        colour = lesion.paint(inner, grid, skin, distance, angle, pose, self.contrast)
+        hairs = int(rng.poisson(self.hairs))
+        colour = _hairs(rng, grid, colour, hairs)
+        planted = False
+        if self.shortcut is not None:
+            planted = self.shortcut.planted((LABELS[lesion.label],), rng)
+            cover = self.shortcut.cover(mask, rng)[..., None]
+            ink = np.array([0.08, 0.08, 0.12], np.float32)
+            colour = colour + planted * cover * (ink - colour)
+        colour = colour * _light(rng, grid)[..., None]
+        strata: dict[str, str | None] = {
+            "tone": ("light", "medium", "dark")[min(int(lesion.tone * 3), 2)],
+            "hair": "none" if not hairs else "some" if hairs < 5 else "many",
+        }
+        if self.shortcut is not None:
+            strata["shortcut"] = "yes" if planted else "no"
+        return Sample(
+            image_id=f"skin-{index:06d}",
+            group_id=f"lesion-{group:06d}",
+            labels=(LABELS[lesion.label],),
+            pixels=develop(rng, colour, self.noise),
+            masks={EVERY_LABEL: mask},
+            strata=strata,
+            instances={LABELS[lesion.label]: 1},
+            width=self.size[1],
+            height=self.size[0],
+            source_file=None,
+        )
+
+
+def check_phantom(images: int, size: tuple[int, int], seed: int, noise: float) -> None:
+    """Check what all phantoms have in common; raises ParameterError."""
+    if images < 1:
+        raise ParameterError(f"images is {images}: give 1 or more")
+    if min(size) < 16:
+        raise ParameterError(f"size is {size}: give height and width of 16 pixels or more")
+    if seed < 0:
+        raise ParameterError(f"seed is {seed}: give 0 or more")
+    if not 0 <= noise <= 1:
+        raise ParameterError(f"noise is {noise}: give a number from 0 to 1")
+
+
+def develop(rng: np.random.Generator, colour: Field, noise: float) -> NDArray[np.uint8]:
+    """Give pixels, uint8 (H, W, 3), of colours 0 to 1, float (H, W, 3), with noise added."""
+    grain = rng.standard_normal(colour.shape, dtype=np.float32)
+    developed = np.clip((colour + np.float32(noise) * grain) * 255 + np.float32(0.5), 0, 255)
+    pixels: NDArray[np.uint8] = developed.astype(np.uint8)
+    return pixels
+
+
+@dataclass(frozen=True)
+class _Pose:
+    """How a view shows a lesion: place, turn and scale."""
+
+    x: float
+    y: float
+    turn: float
+    scale: float
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator) -> _Pose:
+        return cls(
+            x=float(rng.uniform(0.36, 0.64)),
+            y=float(rng.uniform(0.36, 0.64)),
+            turn=float(rng.uniform(0, 2 * np.pi)),
+            scale=float(rng.uniform(0.9, 1.1)),
+        )
+
+
+@dataclass(frozen=True)
+class _Lesion:
+    """What all views of a lesion share."""
+
+    label: int
+    tone: float
+    pigment: NDArray[np.float32]
+    radius: float
+    stretch: float
+    border: NDArray[np.float32]
+    strength: float
+    pitch: float
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator, weights: tuple[float, ...]) -> _Lesion:
+        chances = np.array(weights) / sum(weights)
+        label = int(rng.choice(len(LABELS), p=chances))
+        blend = rng.dirichlet([1.5, 1.5, 1.0]).astype(np.float32)
+        waves = np.arange(2, 7)
+        border = rng.normal(0, 0.17, (2, len(waves))) / waves
+        return cls(
+            label=label,
+            tone=float(rng.beta(1.6, 2.2)),
+            pigment=blend @ PIGMENTS,
+            radius=float(rng.uniform(0.17, 0.33)),
+            stretch=float(rng.uniform(1.0, 1.45)),
+            border=border.astype(np.float32),
+            strength=float(rng.uniform(0.5, 1.0)),
+            pitch=float(rng.uniform(0.85, 1.2)),
+        )
+
+    def polar(self, grid: Canvas, pose: _Pose) -> tuple[Field, Field]:
+        """Distance from the centre in units of the border, and angle; (H, W) each."""
+        u, v = grid.around((pose.x, pose.y), pose.turn)
+        root = np.sqrt(self.stretch)
+        angle = np.arctan2(v * np.float32(root), u / np.float32(root))
+        edge = np.ones_like(angle)
+        for wave, (cos, sin) in enumerate(self.border.T, start=2):
+            edge += cos * np.cos(wave * angle) + sin * np.sin(wave * angle)
+        radius = np.float32(self.radius * pose.scale) * np.maximum(edge, np.float32(0.4))
+        distance = np.hypot(v * np.float32(root), u / np.float32(root)) / radius
+        return distance, angle
+
+    def paint(
+        self,
+        rng: np.random.Generator,
+        grid: Canvas,
+        skin: Field,
+        distance: Field,
+        angle: Field,
+        pose: _Pose,
+        contrast: float,
+    ) -> Field:
+        """Lay the lesion over skin, RGB (H, W, 3) 0 to 1."""
+        u, v = grid.around((pose.x, pose.y), pose.turn)
+        u, v = u / np.float32(pose.scale), v / np.float32(pose.scale)
+        # The border fades over a few pixels inside the mask; the mask itself is exact.
+        fade = np.clip((1 - distance) * np.float32(5), 0, 1)[..., None]
+        mottle = 1 + np.float32(0.06) * smooth_noise(rng, grid.size, 5, 2)[..., None]
+        body = skin * self.pigment * mottle
+        strength = np.float32(contrast * self.strength)
+        structure = (_homogeneous, _network, _globules, _streaks, _veil)[self.label]
+        inside = structure(rng, grid, body, (u, v), (distance, angle), strength, self.pitch)
+        painted: Field = skin + fade * (inside - skin)
+        return painted
+
+
+def _homogeneous(
+    rng: np.random.Generator,
+    grid: Canvas,
+    body: Field,
+    place: tuple[Field, Field],
+    polar: tuple[Field, Field],
+    strength: np.float32,
+    pitch: float,
+) -> Field:
+    """Draw no structure: a slow change of shade only."""
+    shade = np.float32(0.10) * strength * smooth_noise(rng, grid.size, 3)[..., None]
+    drawn: Field = body * (1 - shade)
+    return drawn
+
+
+def _network(
+    rng: np.random.Generator,
+    grid: Canvas,
+    body: Field,
+    place: tuple[Field, Field],
+    polar: tuple[Field, Field],
+    strength: np.float32,
+    pitch: float,
+) -> Field:
+    """Draw a honeycomb of dark lines about light holes: three warped waves."""
+    u, v = place
+    warp = np.float32(0.010)
+    u = u + warp * smooth_noise(rng, grid.size, 5)
+    v = v + warp * smooth_noise(rng, grid.size, 5)
+    turns = np.array([0.0, 1 / 3, 2 / 3]) * np.pi
+    waves = np.float32(2 * np.pi / (0.085 * pitch))
+    lattice = sum(np.cos(waves * (np.cos(a) * u + np.sin(a) * v)) for a in turns)
+    line = np.clip(np.float32(0.1) - np.float32(0.9) * np.asarray(lattice, np.float32), 0, 1)
+    patchy = np.clip(np.float32(0.8) + np.float32(0.35) * smooth_noise(rng, grid.size, 3), 0, 1)
+    drawn: Field = body * (1.12 - np.float32(0.62) * strength * (line * patchy)[..., None])
+    return drawn
+
+
+def _globules(
+    rng: np.random.Generator,
+    grid: Canvas,
+    body: Field,
+    place: tuple[Field, Field],
+    polar: tuple[Field, Field],
+    strength: np.float32,
+    pitch: float,
+) -> Field:
+    """Draw round dark clods of unequal size."""
+    u, v = place
+    count = int(rng.integers(14, 26))
+    # Sunflower places keep clods apart; jitter makes them irregular.
+    turn = np.arange(count) * 2.399963 + rng.uniform(0, 6.28)
+    reach = 0.30 * np.sqrt((np.arange(count) + 0.5) / count)
+    x = (reach * np.cos(turn) + rng.normal(0, 0.015, count)).astype(np.float32)
+    y = (reach * np.sin(turn) + rng.normal(0, 0.015, count)).astype(np.float32)
+    radius = (rng.uniform(0.016, 0.030, count) * pitch).astype(np.float32)
+    dark = np.zeros(grid.size, np.float32)
+    for cx, cy, r in zip(x, y, radius, strict=True):
+        np.maximum(dark, soft(np.hypot(u - cx, v - cy) - r, 0.02), out=dark)
+    drawn: Field = body * (1.08 - np.float32(0.62) * strength * dark[..., None])
+    return drawn
+
+
+def _streaks(
+    rng: np.random.Generator,
+    grid: Canvas,
+    body: Field,
+    place: tuple[Field, Field],
+    polar: tuple[Field, Field],
+    strength: np.float32,
+    pitch: float,
+) -> Field:
+    """Draw dark radial lines that run to the border."""
+    distance, angle = polar
+    count = int(rng.integers(9, 15))
+    bend = np.float32(0.5) * smooth_noise(rng, grid.size, 4)
+    spoke = np.cos(np.float32(count) * angle + bend + np.float32(rng.uniform(0, 6.28)))
+    rise = np.clip((distance - np.float32(0.35)) * np.float32(3), 0, 1)
+    line = np.clip(spoke * np.float32(1.2) - np.float32(0.1), 0, 1) * rise
+    drawn: Field = body * (1.10 - np.float32(0.66) * strength * line[..., None])
+    return drawn
+
+
+def _veil(
+    rng: np.random.Generator,
+    grid: Canvas,
+    body: Field,
+    place: tuple[Field, Field],
+    polar: tuple[Field, Field],
+    strength: np.float32,
+    pitch: float,
+) -> Field:
+    """Draw a blurred blue-white patch over a part of the lesion."""
+    u, v = place
+    turn = rng.uniform(0, 2 * np.pi)
+    off = rng.uniform(0.02, 0.10)
+    x, y = np.float32(off * np.cos(turn)), np.float32(off * np.sin(turn))
+    field = np.hypot(u - x, v - y) / np.float32(0.13 * pitch)
+    field = field + np.float32(0.25) * smooth_noise(rng, grid.size, 4)
+    cover = np.clip((np.float32(1.25) - field) * np.float32(1.6), 0, 1)[..., None]
+    level: Field = body.mean(axis=2, keepdims=True) / np.float32(VEIL.mean())
+    drawn: Field = body + np.float32(0.85) * strength * cover * (VEIL * (0.25 + level) - body)
+    return drawn
+
+
+def _skin(rng: np.random.Generator, grid: Canvas, tone: float) -> Field:
+    """Skin of a tone 0 (light) to 1 (dark), with relief and flush; RGB (H, W, 3) 0 to 1."""
+    place = tone * (len(TONES) - 1)
+    low = min(int(place), len(TONES) - 2)
+    base = TONES[low] + np.float32(place - low) * (TONES[low + 1] - TONES[low])
+    tint = rng.normal(0, 0.025, 3).astype(np.float32)
+    flush = np.float32(0.025) * smooth_noise(rng, grid.size, 4, 2)
+    relief = np.float32(0.018) * smooth_noise(rng, grid.size, 20)
+    colour = base * (1 + tint) * (1 + relief)[..., None]
+    painted: Field = colour + flush[..., None] * np.array([0.4, -0.6, -0.5], np.float32)
+    return painted
+
+
+def _hairs(rng: np.random.Generator, grid: Canvas, colour: Field, count: int) -> Field:
+    """Draw dark curved hairs over everything."""
+    cover = np.zeros(grid.size, np.float32)
+    for _ in range(count):
+        centre = (float(rng.uniform(0, 1)), float(rng.uniform(0, 1)))
+        along, across = grid.around(centre, float(rng.uniform(0, 2 * np.pi)))
+        bend, half, width = (
+            rng.uniform(-0.9, 0.9),
+            rng.uniform(0.15, 0.5),
+            rng.uniform(0.004, 0.009),
+        )
+        off = np.abs(across - np.float32(bend) * along * along) - np.float32(width)
+        line = soft(off, max(grid.pixel, 0.008)) * (np.abs(along) < half)
+        np.maximum(cover, line, out=cover)
+    shade = rng.uniform(0.10, 0.30)
+    ink = np.array([1.0, 0.8, 0.65], np.float32) * np.float32(shade)
+    drawn: Field = colour + np.float32(0.85) * cover[..., None] * (ink - colour)
+    return drawn
+
+
+def _light(rng: np.random.Generator, grid: Canvas) -> Field:
+    """Brightness (H, W): a slope, and the dark corners of a round field of view."""
+    turn = rng.uniform(0, 2 * np.pi)
+    slope = rng.uniform(0, 0.12)
+    u, v = grid.x - np.float32(0.5), grid.y - np.float32(0.5)
+    plane = 1 + np.float32(slope) * (np.float32(np.cos(turn)) * u + np.float32(np.sin(turn)) * v)
+    reach = np.hypot(u, v)
+    depth, edge = rng.uniform(0.15, 0.9), rng.uniform(0.50, 0.66)
+    dark = np.clip((reach - np.float32(edge)) * np.float32(9), 0, 1)
+    lit: Field = plane * (1 - np.float32(depth) * dark) * (1 - np.float32(0.25) * reach**2)
+    return lit

@@ -1,0 +1,54 @@
+"""How much of a source may be set aside before it is the wrong source."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from saliency_audit.datasets.sample import SetAside
+from saliency_audit.errors import DataError, ParameterError
+
+#: How many items an error names.
+SHOWN = 3
+
+
+def check_bound(bound: float) -> None:
+    """Refuse a bound on the set-aside share that is not in [0, 1]; raises ParameterError."""
+    if not 0 <= bound <= 1:
+        raise ParameterError(f"max_set_aside is {bound}: give a share from 0 to 1")
+
+
+def check_set_aside(kept: int, items: Sequence[SetAside], bound: float) -> None:
+    """Stop where too little of a source is usable.
+
+    ``kept``: usable images; ``items``: what was set aside; ``bound``: largest share of
+    set-aside items, 0 to 1. Raises DataError with the counts per reason and the first items.
+
+    >>> check_set_aside(99, [SetAside("a", "a.png", 2, "image_missing", "not there")], 0.01)
+    >>> check_set_aside(0, [], 1.0)
+    Traceback (most recent call last):
+    saliency_audit.errors.DataError: the source holds no image: check its folder
+    """
+    if not kept and not items:
+        raise DataError("the source holds no image: check its folder")
+    share = len(items) / (kept + len(items))
+    if kept and share <= bound:
+        return
+    counts = ", ".join(
+        f"{reason} {count}" for reason, count in sorted(Counter(i.reason for i in items).items())
+    )
+    first = "; ".join(_named(item) for item in items[:SHOWN])
+    limit = (
+        f"more than max_set_aside {bound:g} allows: mend them, or raise it"
+        if kept
+        else "and no usable image is left: mend them"
+    )
+    raise DataError(
+        f"{len(items)} of {kept + len(items)} rows and files are set aside ({counts}), {limit}. "
+        f"The first: {first}"
+    )
+
+
+def _named(item: SetAside) -> str:
+    place = item.source_file or item.image_id or "?"
+    return f"{place}{'' if item.row is None else f' (row {item.row})'}: {item.detail}"
