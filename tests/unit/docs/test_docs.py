@@ -11,6 +11,7 @@ import sys
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import networkx
 import pytest
@@ -72,13 +73,14 @@ PAGES_WITH_CODE = [page for page in PAGES if blocks(page, "python")]
 @pytest.mark.parametrize("page", PAGES_WITH_CODE, ids=name_of)
 def test_the_code_of_a_page_runs_in_order(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    namespace = {"__name__": f"docs.{page.stem}"}
+    module = ModuleType(f"code_of_{page.stem}")
+    monkeypatch.setitem(sys.modules, module.__name__, module)  # dataclasses look there
     for block in blocks(page, "python"):
         # Blank lines before it give an error the line numbers of the page.
         source = "\n" * (block.line - 1) + block.text
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(source, str(page), "exec"), namespace)
+            exec(compile(source, str(page), "exec"), module.__dict__)
         if block.output is not None:
             assert printed.getvalue() == block.output
 
