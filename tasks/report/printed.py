@@ -34,12 +34,17 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Column:
-    """A column: ``key`` in the rows and in CSV, ``title`` above it, ``group`` above the titles."""
+    """A column: ``key`` in the rows and in CSV, ``title`` above it, ``group`` above the titles.
+
+    ``of``: the column that holds how many rows a mean should be of; where it is of fewer, its own
+    n stands beneath it.
+    """
 
     key: str
     title: str
     kind: Kind = Kind.TEXT
     group: str = ""
+    of: str = "n"
 
 
 @dataclass(frozen=True)
@@ -109,8 +114,8 @@ def _cell(column: Column, row: Mapping[str, Any]) -> Cell:
     if value is None:
         return Cell(numerals.NOTHING, why=row.get("why", {}).get(column.key, ""), numeric=numeric)
     if column.kind is Kind.MEAN:
-        differs = value["n"] != row.get("n", value["n"])
-        small = f"n {numerals.count(value['n'])}" if differs else ""
+        differs = value["n"] != row.get(column.of, value["n"])
+        small = f"n {numerals.count(value['n'])}" if differs and value["n"] is not None else ""
         why = "no row has a value" if value["mean"] is None else ""
         return Cell(numerals.score(value["mean"]), small, why, numeric)
     if column.kind in (Kind.INTERVAL, Kind.DIFFERENCE):

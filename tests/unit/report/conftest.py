@@ -225,7 +225,17 @@ class Project:
         channels = {"single": ["*"], "per_label": list(self.labels), "none": []}[self.masks]
         with write_table(HISTORY, folder / "history.parquet") as table:
             table.write_all(self._epochs() if channels else [])
-        quality = {c: {"dice": 0.8, "iou": 0.7, "n": 18} for c in channels}
+        quality = {
+            channel: {
+                "images": 18,
+                "dice": 0.8,
+                "iou": 0.7,
+                "pixel_dice": 0.82,
+                "pixel_iou": 0.71,
+                "empty_drawn": 2,
+            }
+            for channel in channels
+        }
         card = {"status": "trained", "channels": channels, "quality": {"test": quality}}
         none = {"status": "no_masks", "channels": []}
         write_json(folder / "model.json", card if channels else none)
@@ -273,14 +283,14 @@ class Project:
                 "labelling": self.labelling,
                 "mask_kind": self.masks,
                 "size": list(self.size),
-                "calibration": {"status": "ok", "temperature": 1.5},
+                "calibration": {"status": ["ok"]},
+                "counts": {"held_out": 30, "chosen": 30, "explained": 30, "nothing_predicted": 0},
                 "thresholds": {
-                    label: {
-                        "value": 0.4 if self.labelling == "multilabel" else None,
-                        "status": "ok" if self.labelling == "multilabel" else "argmax",
-                    }
-                    for label in self.labels
-                },
+                    label: {"value": 0.4, "status": ("ok", "threshold_fallback")[number % 2]}
+                    for number, label in enumerate(self.labels)
+                }
+                if self.labelling == "multilabel"
+                else None,
                 "model_digest": "d1",
             },
         )

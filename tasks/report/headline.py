@@ -1,0 +1,185 @@
+"""The answer in a few sentences, built from the numbers of each audit.
+
+Every sentence says what it rests on. Where an interval holds 0, or there is
+none, nothing is claimed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.report.inputs import AuditSummary, Inputs, spell
+from tasks.report.numerals import bounds, count, counted, names, percent, score, share
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question, its answer, and what the answer rests on; ``open``: too little to conclude."""
+
+    question: str
+    answer: str
+    basis: str
+    open: bool = False
+
+
+def subject(audit: AuditSummary) -> str:
+    """Say what was audited."""
+    found = audit.numbers["classification"]
+    right, wrong, _ = audit.counts()
+    words = (
+        f"On {counted(found['images'], 'test image')} of "
+        f"{counted(found['groups'], 'patient or lesion', 'patients or lesions')} its predictions "
+        f"are exactly right for {share(found['exact_match'])}"
+    )
+    if found["largest_class_share"] is not None:
+        words += "; always naming the commonest label would reach "
+        words += share(found["largest_class_share"])
+    explained = counted(right + wrong, "prediction")
+    return (
+        f"{words}. {explained} of the test split ({count(right)} right, {count(wrong)} wrong) "
+        + (
+            f"{'was' if right + wrong == 1 else 'were'} explained by "
+            f"{counted(len(audit.methods), 'method')}."
+        )
+    )
+
+
+def answers(inputs: Inputs, audit: AuditSummary) -> list[Answer]:
+    """Answer the questions that an audit is run for."""
+    return [_where(inputs, audit), _agree(audit), _certain(audit)]
+
+
+def _where(inputs: Inputs, audit: AuditSummary) -> Answer:
+    question = "Does it look where a clinician would look?"
+    rows = {m: audit.localisation(m) for m in audit.methods}
+    known = {m: r for m, r in rows.items() if r is not None and r["with_truth"]}
+    gains = {m: r["beyond"]["segx"]["centred"]["iou"] for m, r in known.items()}
+    if not any(g["estimate"] is not None for g in gains.values()):
+        return Answer(
+            question, "No explained test prediction has a mask to compare with.", "", True
+        )
+    above = [m for m, g in gains.items() if g["low"] is not None and g["low"] > 0]
+    below = [m for m, g in gains.items() if g["high"] is not None and g["high"] < 0]
+    unclear = [m for m in gains if m not in above and m not in below]
+    iou = f"IoU@{percent(inputs.kept)}"
+    sentences = []
+    if above:
+        sentences.append(
+            f"{_spelled(above)} {_verb(above, 'meets', 'meet')} the clinician's mask better than a "
+            "blob at the centre of the image with the same values does"
+        )
+    if below:
+        sentences.append(
+            f"{_spelled(below)} {_verb(below, 'meets', 'meet')} it less well than that blob"
+        )
+    if unclear:
+        sentences.append(
+            f"for {_spelled(unclear)} the difference from such a blob cannot be told from 0"
+        )
+    text = "; ".join(sentences)
+    best = max(known, key=lambda m: _mean(known[m], "map", "original"))
+    own = known[best]
+    details = ", ".join(f"{spell(m)} {bounds(g, sign=True)}" for m, g in gains.items())
+    basis = (
+        f"Gain of {iou} over the centred blob, both after SegX: {details}. Without SegX the "
+        f"highest {iou} is {score(_mean(own, 'map', 'original'))} ({spell(best)}); its blob has "
+        f"{score(_mean(own, 'centred', 'original'))}, the ceiling is "
+        f"{score(own['means']['map']['original']['iou_ceiling']['mean'])}. "
+        f"{_few_groups(max(g['groups'] for g in gains.values()))}"
+    )
+    return Answer(question, f"{text[0].upper()}{text[1:]}.", basis, not above and not below)
+
+
+def _mean(found: dict[str, Any], saliency: str, reading: str) -> float:
+    value = found["means"][saliency][reading]["iou"]["mean"]
+    return -1.0 if value is None else float(value)
+
+
+def _spelled(methods: list[str]) -> str:
+    return names([spell(method) for method in methods])
+
+
+def _verb(subjects: list[str], one: str, more: str) -> str:
+    return one if len(subjects) == 1 else more
+
+
+def _few_groups(groups: int) -> str:
+    if groups >= 250:
+        return f"{count(groups)} patients or lesions."
+    return (
+        f"Only {counted(groups, 'patient or lesion', 'patients or lesions')}: too few to conclude "
+        "(fewer than 250)."
+    )
+
+
+def _agree(audit: AuditSummary) -> Answer:
+    question = "Do the explanation methods agree?"
+    found = audit.numbers["agreement"]["sets"].get("paper")
+    near = found["near_unanimous"] if found else None
+    if near is None or near["share"]["mean"] is None:
+        return Answer(question, "There are not two methods with maps to compare.", "", True)
+    difference = near["difference"]
+    low, high = difference["low"], difference["high"]
+    if low is not None and low > 0:
+        text = "Yes, more than independent maps would."
+    elif high is not None and high < 0:
+        text = "Less than independent maps would."
+    else:
+        text = "No more than independent maps would, as far as can be told."
+    voters = [spell(m) for m in audit.numbers["parameters"]["agreement_methods"]]
+    basis = (
+        f"All but one or all of {names(voters)} share a top cell of the grid in "
+        f"{share(near['share']['mean'])} of {counted(near['share']['n'], 'prediction')}; chance "
+        f"gives {share(near['chance']['mean'])} (difference {bounds(difference, sign=True)}). "
+        f"{_few_groups(difference['groups'])}"
+    )
+    return Answer(question, text, basis, low is None or low <= 0 <= (high or 0))
+
+
+def _certain(audit: AuditSummary) -> Answer:
+    question = "May SegU warn of a wrong prediction?"
+    right, wrong, groups = audit.counts()
+    rows = {m: audit.certainty(m) for m in audit.methods}
+    known = {m: r for m, r in rows.items() if r and r["scores"]["c_iou"]["auroc"]["auroc"]}
+    if not known:
+        lacking = "wrong" if right else "right"
+        text = (
+            f"There is no {lacking} explained test prediction to tell from the others."
+            if not right or not wrong
+            else "No map has a certainty score."
+        )
+        return Answer(question, text, f"{count(right)} right, {count(wrong)} wrong.", True)
+    areas = {m: r["scores"]["c_iou"]["auroc"]["auroc"] for m, r in known.items() if r}
+    first = next(r for r in known.values() if r)
+    better = [m for m, r in known.items() if r and _low(r, "c_iou-calibrated") > 0]
+    worse = [m for m, r in known.items() if r and _high(r, "c_iou-calibrated") < 0]
+    if better:
+        text = f"c_IoU of {_spelled(better)} tells right from wrong better than the probability."
+    elif len(worse) == len(known):
+        text = "No method's c_IoU does it as well as the classifier's own probability."
+    else:
+        text = "It cannot be told whether c_IoU beats the classifier's own probability."
+    lowest, highest = min(areas, key=lambda m: areas[m]), max(areas, key=lambda m: areas[m])
+    span = f"{score(areas[lowest])} ({spell(lowest)})"
+    if highest != lowest:
+        span += f" to {score(areas[highest])} ({spell(highest)})"
+    basis = (
+        f"AUROC of c_IoU {span}; of the calibrated probability "
+        f"{score(first['scores']['calibrated']['auroc']['auroc'])}, of the area of P alone "
+        f"{score(first['scores']['predicted_area']['auroc']['auroc'])}. {count(right)} right and "
+        f"{count(wrong)} wrong predictions of {count(groups)} patients or lesions"
+    )
+    few = wrong < 50 or groups < 250
+    basis += ": too few to conclude (fewer than 50 wrong, or 250 patients or lesions)." * few or "."
+    return Answer(question, text, basis, not better and len(worse) < len(known))
+
+
+def _low(found: dict[str, Any], pair: str) -> float:
+    low = found["auroc_difference"][pair]["low"]
+    return -1.0 if low is None else float(low)
+
+
+def _high(found: dict[str, Any], pair: str) -> float:
+    high = found["auroc_difference"][pair]["high"]
+    return 1.0 if high is None else float(high)

@@ -1,0 +1,117 @@
+"""What a report is made of: the dataset's counts and the summaries of its audits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from saliency_audit.errors import DataError
+from tasks import places
+from tasks.artifacts import read_json
+from tasks.report.dataset import DatasetCounts, count_dataset
+
+#: How methods are written where the paper has a spelling.
+SPELLINGS = {
+    "gradcam": "Grad-CAM",
+    "gradcam_plus_plus": "Grad-CAM++",
+    "shap": "SHAP",
+    "lime": "LIME",
+    "rise": "RISE",
+}
+
+
+def spell(method: str) -> str:
+    """Write a method's name.
+
+    >>> spell("gradcam_plus_plus"), spell("captum_occlusion")
+    ('Grad-CAM++', 'captum_occlusion')
+    """
+    return SPELLINGS.get(method, method)
+
+
+@dataclass(frozen=True)
+class AuditSummary:
+    """One audit's summary; ``model`` is its classifier's name, or the audit's where that is shared.
+
+    ``numbers`` is what the stage ``summarise`` wrote.
+    """
+
+    audit: str
+    model: str
+    numbers: dict[str, Any]
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods, in the order of params.yaml."""
+        names: list[str] = self.numbers["parameters"]["methods"]
+        return names
+
+    @property
+    def headline_masks(self) -> str:
+        """The reading of the masks that the headline tables print."""
+        name: str = self.numbers["headline_masks"]
+        return name
+
+    def localisation(self, method: str, masks: str = "") -> dict[str, Any] | None:
+        """Table 3's figures of a method; None where there is not that reading of the masks."""
+        found: dict[str, Any] | None = (
+            self.numbers["localisation"].get(masks or self.headline_masks, {}).get(method)
+        )
+        return found
+
+    def certainty(self, method: str, masks: str = "") -> dict[str, Any] | None:
+        """Table 4's figures of a method; None where there is not that reading of the masks."""
+        found: dict[str, Any] | None = (
+            self.numbers["certainty"].get(masks or self.headline_masks, {}).get(method)
+        )
+        return found
+
+    def counts(self) -> tuple[int, int, int]:
+        """Give the counted test rows: right ones, wrong ones, and patients or lesions."""
+        found = self.certainty(self.methods[0]) if self.methods else None
+        if found is None:
+            return 0, 0, 0
+        return found["correct"], found["incorrect"], found["groups"]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A dataset with its audits.
+
+    ``segmenter``: its model card; ``kept``: the kept fraction.
+    """
+
+    dataset: str
+    counts: DatasetCounts
+    segmenter: dict[str, Any]
+    audits: list[AuditSummary]
+    kept: float
+
+    @property
+    def labels(self) -> list[str]:
+        """The dataset's labels, in order."""
+        return self.counts.labels
+
+
+def read_inputs(dataset: str, audits: dict[str, str], kept: float) -> Inputs:
+    """Read a dataset's counts and the summaries of its audits (classifier by name).
+
+    Raises DataError where the summary of an audit is missing, naming it.
+    """
+    missing = [a for a in audits if not (places.summarise(dataset, a) / "summary.json").is_file()]
+    if missing:
+        raise DataError(
+            f"{places.summarise(dataset, missing[0]).parent} lacks the summary of "
+            f"{', '.join(missing)}: run `dvc repro`"
+        )
+    shared = {c for c in audits.values() if list(audits.values()).count(c) > 1}
+    summaries = [
+        AuditSummary(
+            audit,
+            audit if classifier in shared else classifier,
+            read_json(places.summarise(dataset, audit) / "summary.json"),
+        )
+        for audit, classifier in audits.items()
+    ]
+    segmenter = read_json(places.train_segmenter(dataset) / "model.json")
+    return Inputs(dataset, count_dataset(dataset), segmenter, summaries, kept)

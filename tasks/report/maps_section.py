@@ -1,0 +1,183 @@
+"""The page's last sections: how the maps are, what counts, and where every number comes from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tasks.report.inputs import Inputs, spell
+from tasks.report.numerals import percent, share
+from tasks.report.printed import Column, Kind, PrintedTable
+from tasks.report.section import Facts, Part, Section
+
+#: What a map's status means.
+STATUSES = {
+    "ok": "ok",
+    "few_superpixels": "few superpixels",
+    "sparse_map": "sparse",
+    "nonpositive_denominator": "denominator ≤ 0",
+    "zero_map": "zero",
+    "constant_map": "constant",
+    "nan_map": "not finite",
+}
+REASONS = {
+    "ok": "counts",
+    "not_predicted": "explained though not predicted",
+    "nan_map": "a method's map is not finite",
+}
+SPLITS = {"tune": "tune", "calibrate": "calibrate", "test": "test"}
+
+
+def maps_section(inputs: Inputs) -> Section:
+    """Say how sound the maps are and which explained predictions count."""
+    lead = (
+        "A map that is zero everywhere, or mostly ties, points nowhere. Such maps are counted here "
+        "and are no silent zeros in the tables."
+    )
+    parts = [_statuses(inputs), _completeness(inputs), _cohort(inputs)]
+    return Section("maps", "The maps themselves", lead, [part for part in parts if part.rows])
+
+
+def _statuses(inputs: Inputs) -> PrintedTable:
+    rows: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    for audit in inputs.audits:
+        for method in audit.methods:
+            found = audit.numbers["maps"][method]
+            seen |= set(found["statuses"])
+            ties = found["tie_share"]
+            rows.append(
+                {
+                    "model": audit.model,
+                    "xai": spell(method),
+                    "n": found["maps"],
+                    **{status: found["statuses"].get(status, 0) for status in seen | set(STATUSES)},
+                    "ties": ties["mean"],
+                    "ties_median": ties["median"],
+                    "ties_highest": ties["highest"],
+                }
+            )
+    shown = [s for s in STATUSES if s in seen or s == "ok"] + sorted(seen - set(STATUSES))
+    return PrintedTable(
+        "maps",
+        "Maps by status, and how much of the explanation ties decided",
+        (
+            Column("model", "Model"),
+            Column("xai", "XAI"),
+            Column("n", "maps", Kind.COUNT),
+            *(Column(s, STATUSES.get(s, s), Kind.COUNT, "Status") for s in shown),
+            Column("ties", "mean", Kind.SHARE, "Ties in the top fraction"),
+            Column("ties_median", "median", Kind.SHARE, "Ties in the top fraction"),
+            Column("ties_highest", "highest", Kind.SHARE, "Ties in the top fraction"),
+        ),
+        rows,
+        (
+            "Zero, constant and not finite: no measure has a value. Sparse: fewer positive pixels "
+            "than the explanation keeps; only those are kept. Few superpixels: under 20 (LIME). "
+            "Ties: share of the kept pixels that only a fixed random order chose.",
+        ),
+        heads=2,
+    )
+
+
+def _completeness(inputs: Inputs) -> PrintedTable:
+    rows = []
+    for audit in inputs.audits:
+        for method in audit.methods:
+            found = audit.numbers["maps"][method]["completeness"]
+            if found["n"]:
+                rows.append({"model": audit.model, "xai": spell(method), **found})
+    return PrintedTable(
+        "completeness",
+        "Completeness: how far attributions are from adding up to the score",
+        (
+            Column("model", "Model"),
+            Column("xai", "XAI"),
+            Column("n", "maps", Kind.COUNT),
+            Column("mean", "mean", Kind.SCORE, "Absolute error"),
+            Column("median", "median", Kind.SCORE, "Absolute error"),
+            Column("highest", "highest", Kind.SCORE, "Absolute error"),
+        ),
+        rows,
+        (
+            "SHAP's attributions should add up to the score minus its mean over the background. "
+            "The error is in units of the score before softmax or sigmoid.",
+        ),
+        heads=2,
+    )
+
+
+def _cohort(inputs: Inputs) -> PrintedTable:
+    rows = []
+    for audit in inputs.audits:
+        found = audit.numbers["cohort"]
+        for split in SPLITS:
+            for reason, number in found["reasons"].get(split, {}).items():
+                why = REASONS.get(reason, reason)
+                if reason == "nan_map":
+                    faulty = [f"{spell(m)} {n}" for m, n in found["faulty_methods"].items()]
+                    why = f"{why} ({', '.join(faulty)})"
+                rows.append({"model": audit.model, "split": split, "reason": why, "rows": number})
+    return PrintedTable(
+        "cohort",
+        "Explained predictions, and which of them count",
+        (
+            Column("model", "Model"),
+            Column("split", "Split"),
+            Column("reason", "Why"),
+            Column("rows", "Predictions", Kind.COUNT),
+        ),
+        rows,
+        (
+            "The tables count test rows only. A prediction that one method cannot map is out for "
+            "all methods.",
+        ),
+        heads=2,
+    )
+
+
+def provenance_section(inputs: Inputs) -> Section:
+    """Say which model, methods and parameters stand behind the page."""
+    parts: list[Part] = []
+    for audit in inputs.audits:
+        parameters = audit.numbers["parameters"]
+        description = audit.numbers["description"]
+        items = [
+            ("audit", audit.audit),
+            ("classifier", description["classifier"]),
+            ("weights", description["model_digest"]),
+            ("kept fraction", percent(parameters["kept_fraction"])),
+            ("bootstrap", f"{parameters['replicates']} replicates, seed {parameters['seed']}"),
+        ]
+        for method in audit.methods:
+            digests = audit.numbers["maps"][method]["method_digests"]
+            items.append((spell(method), ", ".join(digests) or "no maps"))
+        parts.append(Facts(f"{audit.model}: digests", items))
+        parts.append(
+            Facts(f"{audit.model}: model card", list(_flat(audit.numbers["model"])), folded=True)
+        )
+    lead = (
+        "The same digests mean the same weights, methods and parameters, and on one machine the "
+        "same bytes on this page. docs/definitions.md defines every term."
+    )
+    return Section("provenance", "Where the numbers come from", lead, parts)
+
+
+def _flat(tree: Any, path: str = "") -> list[tuple[str, str]]:
+    """Give the leaves of nested values with their paths.
+
+    >>> _flat({"quality": {"test": [0.5, None]}})
+    [('quality.test', '0.5, \u2013')]
+    """
+    if isinstance(tree, dict):
+        return [
+            leaf
+            for key, value in sorted(tree.items())
+            for leaf in _flat(value, f"{path}.{key}" if path else str(key))
+        ]
+    return [(path, ", ".join(map(_leaf, tree)) if isinstance(tree, list) else _leaf(tree))]
+
+
+def _leaf(value: Any) -> str:
+    if value is None:
+        return share(None)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

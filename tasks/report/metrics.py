@@ -1,0 +1,96 @@
+"""The numbers that ``dvc metrics diff`` compares between two audits: few, rounded, named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tasks.report.inputs import AuditSummary, Inputs
+from tasks.report.printed import rounded
+
+READINGS = ("original", "segx")
+MEASURES = ("iou", "auitc", "auitc_area")
+
+
+def metrics(inputs: Inputs) -> dict[str, Any]:
+    """Give nested numbers by audit and method; what has no value is left out."""
+    quality = inputs.segmenter.get("quality", {}).get("test", {})
+    found: dict[str, Any] = {
+        audit.audit: {
+            "classification": _classification(audit),
+            "localisation": {m: _localisation(audit, m) for m in audit.methods},
+            "certainty": {m: _certainty(audit, m) for m in audit.methods},
+            "agreement": _agreement(audit),
+        }
+        for audit in inputs.audits
+    }
+    found["dataset"] = {"images": inputs.counts.total, "groups": inputs.counts.groups}
+    found["segmenter"] = {
+        label: {"dice": own["dice"], "iou": own["iou"]} for label, own in quality.items()
+    }
+    return _without_nulls(found)
+
+
+def _without_nulls(tree: dict[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            inner = _without_nulls(value)
+            if inner:
+                kept[key] = inner
+        elif value is not None:
+            kept[key] = rounded(value)
+    return kept
+
+
+def _classification(audit: AuditSummary) -> dict[str, Any]:
+    found = audit.numbers["classification"]
+    return {
+        "images": found["images"],
+        "exact_match": found["exact_match"],
+        "macro_auroc": found["macro"]["auroc"]["mean"],
+        "macro_f1": found["macro"]["f1"]["mean"],
+        "ece_raw": found["calibration"]["raw"]["ece"],
+        "ece_calibrated": found["calibration"]["calibrated"]["ece"],
+        "auroc": {quality["label"]: quality["auroc"] for quality in found["labels"]},
+        "f1": {quality["label"]: quality["f1"] for quality in found["labels"]},
+        "nothing_predicted": found["nothing_predicted"]["images"],
+    }
+
+
+def _localisation(audit: AuditSummary, method: str) -> dict[str, Any]:
+    found = audit.localisation(method)
+    if found is None:
+        return {}
+    values: dict[str, Any] = {"n": found["with_truth"]}
+    for measure in MEASURES:
+        for reading in READINGS:
+            values[f"{measure}_{reading}"] = found["means"]["map"][reading][measure]["mean"]
+        for control in ("shuffled", "centred"):
+            gain = found["beyond"]["segx"][control][measure]["estimate"]
+            values[f"{measure}_gain_over_{control}"] = gain
+    return values
+
+
+def _certainty(audit: AuditSummary, method: str) -> dict[str, Any]:
+    found = audit.certainty(method)
+    if found is None:
+        return {}
+    values: dict[str, Any] = {"correct": found["correct"], "incorrect": found["incorrect"]}
+    for name in ("c_iou", "c_auitc", "calibrated", "predicted_area"):
+        own = found["scores"][name]
+        values[f"{name}_correct"] = own["correct"]["mean"]
+        values[f"{name}_incorrect"] = own["incorrect"]["mean"]
+        values[f"{name}_auroc"] = own["auroc"]["auroc"]
+    return values
+
+
+def _agreement(audit: AuditSummary) -> dict[str, Any]:
+    return {
+        name: {
+            "n": found["rows"],
+            "near_unanimous": found["near_unanimous"]["share"]["mean"],
+            "chance": found["near_unanimous"]["chance"]["mean"],
+            "highest_mean": found["highest_mean"]["mean"],
+        }
+        for name, found in audit.numbers["agreement"]["sets"].items()
+    }
