@@ -15,7 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saliency_audit.datasets.phantom_fields import Canvas, Field, canvas, smooth_noise, soft
-from saliency_audit.datasets.phantom_groups import GROUP, IMAGE, STRUCTURE, generator, group_of
+from saliency_audit.datasets.phantom_groups import (
+    GROUP,
+    IMAGE,
+    SHORTCUT,
+    STRUCTURE,
+    generator,
+    group_of,
+)
 from saliency_audit.datasets.phantom_shortcut import Shortcut
 from saliency_audit.datasets.phantom_skin import check_phantom, develop
 from saliency_audit.datasets.sample import Description, Sample, SetAside
@@ -105,9 +112,11 @@ class PhantomChest:
         grey = film.exposed()
         strata: dict[str, str | None] = {"view": view, "sex": patient.sex, "age": str(patient.age)}
         if self.shortcut is not None:
-            planted = self.shortcut.planted(labels, rng)
+            # With numbers of its own, so that the rest of the image is as in a clean set.
+            apart = generator(self.seed, SHORTCUT, index)
+            planted = self.shortcut.planted(labels, apart)
             taken = np.logical_or.reduce([np.zeros(self.size, bool), *masks.values()])
-            grey = grey + planted * self.shortcut.cover(taken, rng) * (np.float32(0.98) - grey)
+            grey = grey + planted * self.shortcut.cover(taken, apart) * (np.float32(0.98) - grey)
             strata["shortcut"] = "yes" if planted else "no"
         pixels = develop(rng, grey[..., None], self.noise)
         return Sample(

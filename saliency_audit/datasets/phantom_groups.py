@@ -14,7 +14,7 @@ import numpy as np
 BLOCK = 10
 
 #: What a random generator is for: keys keep the streams of numbers apart.
-GROUPING, GROUP, STRUCTURE, IMAGE = range(4)
+GROUPING, GROUP, STRUCTURE, IMAGE, SHORTCUT = range(5)
 
 
 def group_of(seed: int, index: int) -> int:

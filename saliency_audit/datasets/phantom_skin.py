@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saliency_audit.datasets.phantom_fields import Canvas, Field, canvas, smooth_noise, soft
-from saliency_audit.datasets.phantom_groups import GROUP, IMAGE, STRUCTURE, generator, group_of
+from saliency_audit.datasets.phantom_groups import (
+    GROUP,
+    IMAGE,
+    SHORTCUT,
+    STRUCTURE,
+    generator,
+    group_of,
+)
 from saliency_audit.datasets.phantom_shortcut import Shortcut
 from saliency_audit.datasets.sample import Description, Sample, SetAside
 from saliency_audit.datasets.set_aside import check_bound
@@ -103,8 +110,10 @@ class PhantomSkin:
         colour = _hairs(rng, grid, colour, hairs)
         planted = False
         if self.shortcut is not None:
-            planted = self.shortcut.planted((LABELS[lesion.label],), rng)
-            cover = self.shortcut.cover(mask, rng)[..., None]
+            # With numbers of its own, so that the rest of the image is as in a clean set.
+            apart = generator(self.seed, SHORTCUT, index)
+            planted = self.shortcut.planted((LABELS[lesion.label],), apart)
+            cover = self.shortcut.cover(mask, apart)[..., None]
             ink = np.array([0.08, 0.08, 0.12], np.float32)
             colour = colour + planted * cover * (ink - colour)
         colour = colour * _light(rng, grid)[..., None]

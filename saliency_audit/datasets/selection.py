@@ -11,14 +11,21 @@ from saliency_audit.errors import ParameterError
 
 
 def choose(
-    image_ids: Sequence[str], strata: Sequence[Hashable], count: int | None, seed: int
+    image_ids: Sequence[str],
+    strata: Sequence[Hashable],
+    count: int | None,
+    seed: int,
+    *,
+    group_ids: Sequence[str] | None = None,
 ) -> list[str]:
     """Choose ``count`` images, each stratum in proportion to its size; gives ascending ids.
 
     ``strata``: one per image; ``count``: None for all, or 1 or more, and at most all are given.
     Shares are rounded by largest remainder (ties to the stratum that comes first in sorted
     order). Within a stratum the order is that of a seeded digest of the id, so that an image
-    keeps its rank when others come or go. Raises ParameterError for a count below 1.
+    keeps its rank when others come or go. With ``group_ids``, one per image, the digest is that
+    of the group, so that a patient's or lesion's images are chosen together. Raises
+    ParameterError for a count below 1.
 
     >>> choose(["a", "b", "c", "d"], ["x", "x", "y", "y"], 2, seed=0) in (
     ...     ["a", "c"], ["a", "d"], ["b", "c"], ["b", "d"])
@@ -31,9 +38,10 @@ def choose(
     members: dict[Hashable, list[str]] = defaultdict(list)
     for image_id, stratum in zip(image_ids, strata, strict=True):
         members[stratum].append(image_id)
+    groups = dict(zip(image_ids, group_ids or image_ids, strict=True))
     chosen: list[str] = []
     for stratum, share in _shares({s: len(m) for s, m in members.items()}, count).items():
-        ranked = sorted(members[stratum], key=lambda image_id: _rank(image_id, seed))
+        ranked = sorted(members[stratum], key=lambda i: (_rank(groups[i], seed), i))
         chosen += ranked[:share]
     return sorted(chosen)
 

@@ -1,0 +1,274 @@
+"""A person's own data: a CSV beside image files of any common format.
+
+The columns are told in the docstring of ``Folder``. Nothing is unpickled, and
+no path leads out of the folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Literal
+
+from saliency_audit.datasets.csv_rows import Row, Table, read_csv
+from saliency_audit.datasets.image_files import UnusableFile, read_mask, read_picture
+from saliency_audit.datasets.mask_scaling import Mask
+from saliency_audit.datasets.sample import Description, Sample, SetAside
+from saliency_audit.datasets.selection import choose
+from saliency_audit.datasets.set_aside import check_bound
+from saliency_audit.datasets.source_parameters import check_choice, check_size
+from saliency_audit.errors import DataError, ParameterError
+from saliency_audit.labelling import EVERY_LABEL, Labelling, MaskKind
+from saliency_audit.progress import Progress, silent
+
+#: Columns with a meaning of their own; ``label`` may be called ``labels``.
+IMAGE, GROUP, MASK, LABEL_COLUMNS = "image", "group", "mask", ("label", "labels")
+MASK_PREFIX = "mask_"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Source of images listed in a CSV file. Each row is an image; the columns are
+
+    - ``image``: its file, relative to the folder, which is also its id;
+    - ``label`` (or ``labels``): its label; of several, separated by ``label_separator``;
+    - ``group`` (may be left out): its patient or lesion; an empty cell is a group of its own;
+    - ``mask`` (may be left out): the file of a mask for all labels, or
+      ``mask_<label>``: that of one label; an empty cell is no mask;
+    - all others: strata, as text; an empty cell is unknown.
+
+    Parameters: ``source``: the folder; ``table``: the CSV file in it;
+    ``labelling``: multiclass, multilabel or binary; ``labels``: in order, for binary the negative
+    one first; None for those of the table, sorted; ``label_separator``: one character or more;
+    ``size``: working resolution (H, W), pixels, 8 or more;
+    ``images``: None for all, or how many, 1 or more: drawn in proportion to the labels, group by
+    group; ``seed``: of that drawing;
+    ``max_set_aside``: largest share of rows that may be unusable, 0 to 1.
+    """
+
+    kind: Literal["folder"] = "folder"
+    source: str = ""
+    table: str = "images.csv"
+    labelling: Labelling = Labelling.MULTICLASS
+    labels: tuple[str, ...] | None = None
+    label_separator: str = ";"
+    size: tuple[int, int] = (224, 224)
+    images: int | None = None
+    seed: int = 0
+    max_set_aside: float = 0.01
+
+    def __post_init__(self) -> None:
+        """Check the ranges; raises ParameterError."""
+        check_size(self.size)
+        check_choice(self.images, self.seed)
+        check_bound(self.max_set_aside)
+        if not self.label_separator:
+            raise ParameterError("label_separator is empty: give one character or more")
+        if self.labels is not None:
+            if len(set(self.labels)) != len(self.labels) or not all(self.labels):
+                raise ParameterError(f"labels is {list(self.labels)}: give each label once")
+            _check_number(self.labels, self.labelling, "labels")
+
+    def describe(self) -> Description:
+        """Say what the source is, from its table; raises DataError as ``samples`` does."""
+        return self._describe(self._read_table())
+
+    def samples(self, progress: Progress = silent) -> Iterator[Sample | SetAside]:
+        """Give the images of the table, in order of their ids; first what cannot be used.
+
+        Reasons: ``row_malformed``, ``path_outside``, ``duplicate_row``, ``unknown_label``,
+        ``label_missing``, ``several_labels``, ``mask_missing`` and those of unreadable files.
+        Notes besides those of images and masks: ``mask_missing`` (an empty cell),
+        ``mask_without_label`` (a mask of a label that the image does not have; left out).
+        Raises DataError where the table is missing, unreadable or lacks a column.
+        """
+        table = self._read_table()
+        description = self._describe(table)
+        rows: dict[str, tuple[Row, tuple[str, ...]]] = {}
+        for row in table.rows:
+            fault = self._fault(row, description, rows)
+            cells = row.cells or {}
+            if fault is None:
+                rows[cells[IMAGE]] = (row, self._labels_of(cells, description.labels))
+            else:
+                yield SetAside(cells.get(IMAGE) or None, self.table, row.line, *fault)
+        ids = list(rows)
+        groups = [_group(rows[i][0].cells or {}) for i in ids]
+        chosen = choose(ids, [rows[i][1] for i in ids], self.images, self.seed, group_ids=groups)
+        for done, image_id in enumerate(chosen, start=1):
+            yield self._sample(*rows[image_id], description)
+            progress(done, len(chosen))
+
+    def _read_table(self) -> Table:
+        folder = Path(self.source)
+        if not folder.is_dir():
+            raise DataError(f"{folder} is no folder: give that of {self.table} as source")
+        table = read_csv(contained(folder, self.table), (IMAGE,))
+        if sum(name in table.columns for name in LABEL_COLUMNS) != 1:
+            raise DataError(
+                f"{folder / self.table} needs one column label or labels: "
+                f"its columns are {', '.join(table.columns)}"
+            )
+        return table
+
+    def _describe(self, table: Table) -> Description:
+        place = f"{Path(self.source) / self.table}"
+        labels = self.labels
+        if labels is None:
+            cells = [row.cells for row in table.rows if row.cells is not None]
+            labels = tuple(sorted({name for row in cells for name in self._names(row)}))
+            if not labels:
+                raise DataError(f"{place} has no label in any row: fill its label column")
+            _check_number(labels, self.labelling, f"labels of {place}")
+        own = [name for name in table.columns if name.startswith(MASK_PREFIX)]
+        strange = [name for name in own if name.removeprefix(MASK_PREFIX) not in labels]
+        if strange:
+            raise DataError(
+                f"{place}: the column {strange[0]} names no label ({', '.join(labels)}): rename it"
+            )
+        if own and MASK in table.columns:
+            raise DataError(f"{place} has both {MASK} and {own[0]}: keep one kind of masks")
+        single = MaskKind.SINGLE if MASK in table.columns else MaskKind.NONE
+        return Description(labels, self.labelling, MaskKind.PER_LABEL if own else single, self.size)
+
+    def _names(self, cells: Mapping[str, str]) -> list[str]:
+        """Labels of a row as they stand in its cell."""
+        cell = cells.get("label", cells.get("labels", ""))
+        if self.labelling is not Labelling.MULTILABEL and self.label_separator not in cell:
+            return [cell] if cell else []
+        return [name.strip() for name in cell.split(self.label_separator) if name.strip()]
+
+    def _labels_of(self, cells: Mapping[str, str], known: Sequence[str]) -> tuple[str, ...]:
+        names = self._names(cells)
+        return tuple(name for name in known if name in names)
+
+    def _fault(
+        self, row: Row, description: Description, taken: Mapping[str, object]
+    ) -> tuple[str, str] | None:
+        """Reason and detail why a row cannot be used, None where it can."""
+        if row.cells is None or not row.cells[IMAGE]:
+            return "row_malformed", "the row lacks cells or has too many, or its image is empty"
+        image = row.cells[IMAGE]
+        if image in taken:
+            return "duplicate_row", f"{image} has a row already, which counts: remove one"
+        return self._label_fault(self._names(row.cells), description)
+
+    def _label_fault(
+        self, names: Sequence[str], description: Description
+    ) -> tuple[str, str] | None:
+        unknown = [name for name in names if name not in description.labels]
+        if unknown:
+            known = ", ".join(description.labels)
+            return "unknown_label", f"{unknown[0]!r} is no label ({known}): mend it or add it"
+        if description.labelling is not Labelling.MULTILABEL:
+            if not names:
+                return "label_missing", "the row has no label: give it one"
+            if len(names) > 1:
+                return (
+                    "several_labels",
+                    f"the row has {len(names)} labels: keep one, or set labelling: multilabel",
+                )
+        return None
+
+    def _sample(
+        self, row: Row, labels: tuple[str, ...], description: Description
+    ) -> Sample | SetAside:
+        cells = row.cells or {}
+        folder, image_id = Path(self.source), cells[IMAGE]
+        try:
+            picture = read_picture(contained_file(folder, image_id, "image"), self.size)
+            masks, notes = self._masks(
+                cells, labels, description.mask_kind, (picture.width, picture.height)
+            )
+        except UnusableFile as fault:
+            return SetAside(image_id, image_id, row.line, fault.reason, fault.detail)
+        names = self._names(cells)
+        return Sample(
+            image_id=image_id,
+            group_id=_group(cells),
+            labels=labels,
+            pixels=picture.pixels,
+            masks=masks,
+            strata={name: cell or None for name, cell in cells.items() if _is_stratum(name)},
+            instances={label: names.count(label) for label in labels},
+            width=picture.width,
+            height=picture.height,
+            source_file=image_id,
+            notes=tuple(dict.fromkeys((*picture.notes, *notes))),
+        )
+
+    def _masks(
+        self,
+        cells: Mapping[str, str],
+        labels: Sequence[str],
+        kind: MaskKind,
+        source_size: tuple[int, int],
+    ) -> tuple[dict[str, Mask], list[str]]:
+        """Masks by label, and notes; raises UnusableFile."""
+        masks: dict[str, Mask] = {}
+        notes: list[str] = []
+        wanted = {
+            MaskKind.NONE: {},
+            MaskKind.SINGLE: {EVERY_LABEL: MASK},
+            MaskKind.PER_LABEL: {
+                name.removeprefix(MASK_PREFIX): name for name in cells if _is_mask(name)
+            },
+        }[kind]
+        for label, column in wanted.items():
+            has_label = label == EVERY_LABEL or label in labels
+            if cells[column] and not has_label:
+                notes.append("mask_without_label")
+            elif cells[column]:
+                path = contained_file(Path(self.source), cells[column], "mask")
+                masks[label], more = read_mask(path, source_size, self.size)
+                notes += more
+            elif has_label:
+                notes.append("mask_missing")
+        return masks, notes
+
+
+def contained(folder: Path, relative: str) -> Path:
+    """Give the path of a file that a table names; raises DataError where it leaves the folder.
+
+    Absolute paths, ``..``, drives and links that lead out of the folder are refused.
+    """
+    posix, windows = PurePosixPath(relative), PureWindowsPath(relative)
+    leaves = posix.is_absolute() or windows.anchor or ".." in posix.parts + windows.parts
+    if leaves or "\0" in relative:
+        raise DataError(f"{relative!r} leads out of {folder}: give paths within that folder")
+    path = folder / posix
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"{relative!r} is a link out of {folder}: put the file itself there")
+    return path
+
+
+def contained_file(folder: Path, relative: str, what: str) -> Path:
+    """Give the same path for a row: raises UnusableFile with the reason ``path_outside``."""
+    try:
+        return contained(folder, relative)
+    except DataError as error:
+        raise UnusableFile("path_outside", f"{what}: {error}") from None
+    except OSError as error:
+        raise UnusableFile(f"{what}_missing", f"{relative!r}: {error.strerror}") from None
+
+
+def _check_number(labels: Sequence[str], labelling: Labelling, where: str) -> None:
+    if labelling is Labelling.BINARY and len(labels) != 2:
+        raise ParameterError(
+            f"{where}: binary takes two labels, negative and positive, not {len(labels)}"
+        )
+    if labelling is Labelling.MULTICLASS and len(labels) < 2:
+        raise ParameterError(f"{where}: multiclass takes two labels or more, not {len(labels)}")
+
+
+def _group(cells: Mapping[str, str]) -> str:
+    return cells.get(GROUP) or f"image-{cells[IMAGE]}"
+
+
+def _is_mask(column: str) -> bool:
+    return column.startswith(MASK_PREFIX)
+
+
+def _is_stratum(column: str) -> bool:
+    return column not in (IMAGE, GROUP, MASK, *LABEL_COLUMNS) and not _is_mask(column)

@@ -1,0 +1,24 @@
+"""Checks of parameters that several sources have in common."""
+
+from __future__ import annotations
+
+from saliency_audit.errors import ParameterError
+
+#: No image of fewer pixels a side can be explained.
+LEAST_SIDE = 8
+
+
+def check_size(size: tuple[int, int]) -> None:
+    """Refuse a working resolution (H, W) below 8 pixels a side; raises ParameterError."""
+    if min(size) < LEAST_SIDE:
+        raise ParameterError(
+            f"size is {list(size)}: give height and width of {LEAST_SIDE} pixels or more"
+        )
+
+
+def check_choice(images: int | None, seed: int) -> None:
+    """Refuse a choice of no images, or a negative seed; raises ParameterError."""
+    if images is not None and images < 1:
+        raise ParameterError(f"images is {images}: give 1 or more, or leave it out for all")
+    if seed < 0:
+        raise ParameterError(f"seed is {seed}: give 0 or more")
