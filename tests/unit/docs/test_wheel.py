@@ -121,8 +121,9 @@ def test_every_module_can_be_imported_with_these_alone(unpacked, clean):
     run_clean(code, unpacked, clean)
 
 
-def test_the_first_example_of_the_documentation_runs_with_these_alone(root, unpacked, clean):
+def test_the_examples_of_the_documentation_run_with_these_alone(root, unpacked, clean):
     page = (root / "docs" / "library.md").read_text("utf-8")
-    example = FENCE.search(page)[1]
-    code = f"{example}\nimport saliency_audit; print(saliency_audit.__file__)"
+    examples = FENCE.findall(page)
+    assert examples
+    code = "\n".join(examples) + "\nimport saliency_audit; print(saliency_audit.__file__)"
     assert str(unpacked) in run_clean(code, unpacked, clean).splitlines()[-1]
