@@ -67,9 +67,16 @@ class Display(Watch):
         self._console.print(
             f"[{self._done:>3}/{self._total}] {mark} {outcome.name} ({outcome.seconds:.1f} s)",
             highlight=False,
+            soft_wrap=True,
         )
         if outcome.error:
             self._console.print(
-                f"        {outcome.error}", style="red", highlight=False, markup=False
+                f"        {outcome.error}",
+                style="red",
+                highlight=False,
+                soft_wrap=True,
+                markup=False,
             )
-            self._console.print(f"        log: {outcome.log}", highlight=False, markup=False)
+            self._console.print(
+                f"        log: {outcome.log}", highlight=False, soft_wrap=True, markup=False
+            )

@@ -52,7 +52,7 @@ def run_audit(root: Path, jobs: int | None, dry_run: bool) -> int:
 
 
 def _complain(console: Console, error: AuditError) -> int:
-    console.print(f"error: {error}", style="red", markup=False, highlight=False)
+    console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
     return BAD_PARAMETER if isinstance(error, ParameterError) else FAILED
 
 
@@ -111,15 +111,20 @@ def _slots(root: Path) -> int:
 
 def _say_plan(graph: Mapping[str, Node], plan: list[str], console: Console) -> None:
     if not plan:
-        console.print(f"all {len(graph)} stages are up to date", highlight=False)
+        console.print(f"all {len(graph)} stages are up to date", highlight=False, soft_wrap=True)
         return
-    console.print(f"{len(plan)} of {len(graph)} stages may have to run:", highlight=False)
+    console.print(
+        f"{len(plan)} of {len(graph)} stages may have to run:", highlight=False, soft_wrap=True
+    )
     for name in plan:
         reasons = graph[name].stale
         if reasons:
             more = f" and {len(reasons) - 2} more" if len(reasons) > 2 else ""
             console.print(
-                f"  {name}: {'; '.join(reasons[:2])}{more}", highlight=False, markup=False
+                f"  {name}: {'; '.join(reasons[:2])}{more}",
+                highlight=False,
+                soft_wrap=True,
+                markup=False,
             )
 
 
@@ -132,13 +137,17 @@ def _say_end(
     }
     not_reached = [name for name in plan if name not in outcomes]
     counts = ", ".join(f"{len(names)} {state}" for state, names in by_state.items() if names)
-    console.print(f"{counts} in {seconds:.0f} s", highlight=False)
+    console.print(f"{counts} in {seconds:.0f} s", highlight=False, soft_wrap=True)
     if not_reached:
-        console.print(f"not reached: {', '.join(not_reached)}", highlight=False)
+        console.print(f"not reached: {', '.join(not_reached)}", highlight=False, soft_wrap=True)
     if by_state["failed"]:
         for name in by_state["failed"]:
             console.print(
-                f"error: {name}: {outcomes[name].error}", style="red", markup=False, highlight=False
+                f"error: {name}: {outcomes[name].error}",
+                style="red",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
             )
         return FAILED
     _say_place(root, console)
@@ -148,4 +157,4 @@ def _say_end(
 def _say_place(root: Path, console: Console) -> None:
     page = root / "reports" / "index.html"
     if page.is_file():
-        console.print(f"report: {page}", highlight=False)
+        console.print(f"report: {page}", highlight=False, soft_wrap=True)

@@ -18,6 +18,7 @@ from saliency_audit.errors import ParameterError
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+    from torch.nn import Module
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,7 @@ class Compute:
         """Check the ranges; raises ParameterError."""
         for name in ("threads", "batch"):
             if getattr(self, name) < 1:
-                raise ParameterError(
-                    f"compute.{name} is {getattr(self, name)}: give 1 or more"
-                )
+                raise ParameterError(f"compute.{name} is {getattr(self, name)}: give 1 or more")
 
     def start(self) -> torch.device:
         """Fix threads and algorithms of this process, and give the device.
@@ -62,6 +61,15 @@ class Compute:
                 "set compute.device: cpu, or run on a machine with a GPU"
             )
         return torch.device(self.device)
+
+    def prepare(self, model: Module) -> Module:
+        """Move a model to the device, its convolutions in the memory format; in place."""
+        import torch
+
+        model.to(self.device)
+        if self.channels_last:
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return model
 
     def place(self, images: Tensor) -> Tensor:
         """Move a batch (B, C, H, W) to the device, in the memory format of the parameters."""

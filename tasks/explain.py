@@ -33,7 +33,7 @@ def run(context: Context, audit: str, method: str) -> None:
     compute.start()
     chosen_method = method_from_parameters(method, parameters)
     classifier, card = load_classifier(audit)
-    classifier.to(compute.device)
+    compute.prepare(classifier)
     background = _background(audit) if chosen_method.needs_background else None
     explainer = Explainer(chosen_method, classifier, background, kept, compute)
     names = {

@@ -132,7 +132,7 @@ def _judge(subject: Subject, progress: Progress) -> Judged:
 def _scores(subject: Subject, indices: Sequence[int], progress: Progress) -> NDArray[np.float64]:
     classifier, batch = subject.classifier, subject.compute.batch
     rows = [np.empty((0, len(classifier.labels)))]
-    classifier.to(subject.compute.device)
+    subject.compute.prepare(classifier)
     with torch.no_grad():
         for start in range(0, len(indices), batch):
             images = as_pixels(subject.data.images(indices[start : start + batch]))
@@ -263,7 +263,9 @@ def _write_regions(facts: Facts, judged: Judged, compute: Compute, audit: str) -
             return
     chosen = [judged.indices[row] for row in np.flatnonzero(judged.chosen)]
     loaded = load_segmenter(facts.name)
-    segmenter = None if loaded is None else loaded[0].to(compute.device)
+    segmenter = None if loaded is None else loaded[0]
+    if segmenter is not None:
+        compute.prepare(segmenter)
     with open_masked(facts) as data, write_table(REGIONS, path) as table:
         for start in range(0, len(chosen), compute.batch):
             batch = chosen[start : start + compute.batch]

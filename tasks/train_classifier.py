@@ -105,7 +105,7 @@ def _write(subject: Subject, classifier: Classifier, data: Data, history: Histor
     state = classifier.network.state_dict()
     check_finite(state, f"the classifier of {subject.audit}")
     splits = {split: subject.facts.of_split(split) for split in SPLITS}
-    classifier.to(subject.compute.start()).eval()
+    subject.compute.prepare(classifier).eval()
     card = classifier_card(
         classifier,
         subject.specification.architecture,
