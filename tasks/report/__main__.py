@@ -87,7 +87,8 @@ def for_index(inputs: Inputs, heads: Sequence[Head]) -> dict[str, Any]:
                 "model": audit.model,
                 "subject": about,
                 "answers": [
-                    {"question": a.question, "answer": a.answer, "open": a.open} for a in found
+                    {"question": a.question, "answer": a.answer, "open": a.open, "few": a.few}
+                    for a in found
                 ],
             }
             for audit, about, found in heads

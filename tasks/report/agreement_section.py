@@ -7,7 +7,7 @@ from typing import Any
 
 from tasks.report.chart import Bar, bar_chart
 from tasks.report.inputs import AuditSummary, Inputs, spell
-from tasks.report.numerals import names, percent
+from tasks.report.numerals import names, score
 from tasks.report.printed import Column, Kind, PrintedTable
 from tasks.report.section import Caution, Chart, Heat, Part, Section
 
@@ -58,11 +58,15 @@ def _table(inputs: Inputs) -> PrintedTable:
                 "share": near["share"]["mean"],
                 "chance": near["chance"]["mean"],
                 "difference": near["difference"],
+                "shared": found["shared"]["mean"],
+                "shared_chance": found["shared"]["chance"],
+                "shared_difference": found["shared"]["difference"],
                 "right": found["highest_mean_correct"],
                 "wrong": found["highest_mean_incorrect"],
             }
         )
     near = "All but one method, or all, share a top cell"
+    shared = "Top cells that two methods share, of three"
     return PrintedTable(
         "agreement",
         "Agreement of the methods",
@@ -70,6 +74,9 @@ def _table(inputs: Inputs) -> PrintedTable:
             Column("model", "Model"),
             Column("set", "Methods"),
             Column("n", "n", Kind.COUNT),
+            Column("shared", "observed", Kind.SCORE, shared),
+            Column("shared_chance", "chance", Kind.SCORE, shared),
+            Column("shared_difference", "difference", Kind.DIFFERENCE, shared),
             Column("share", "observed", Kind.SHARE, near),
             Column("chance", "chance", Kind.SHARE, near),
             Column("difference", "difference", Kind.DIFFERENCE, near),
@@ -79,8 +86,8 @@ def _table(inputs: Inputs) -> PrintedTable:
         rows,
         (
             "Chance: what methods would give that vote for three cells each, independently and at "
-            "random. Difference in shares, with its 95 % bootstrap interval over patients or "
-            "lesions. Maps without values do not vote.",
+            "random. Differences with their 95 % bootstrap interval over patients or lesions. Maps "
+            "without values do not vote; predictions with fewer than two votes are left out.",
         ),
         heads=2,
     )
@@ -138,8 +145,5 @@ def _pairs(audit: AuditSummary) -> PrintedTable:
             *(Column(m, spell(m), Kind.MEAN, of="n") for m in methods[1:]),
         ),
         [{**row, "n": max(counts, default=0)} for row in rows],
-        (
-            f"0 to 3; independent methods share {pairs['chance']:.2f} "
-            f"({percent(pairs['chance'] / 3)}).",
-        ),
+        (f"0 to 3; independent methods share {score(pairs['chance'])} on average.",),
     )

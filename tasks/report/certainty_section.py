@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from saliency_audit.statistics.resampling import FEW_GROUPS, FEW_INCORRECT
 from tasks.report.chart import Axis, Estimate, Series, interval_chart, line_chart
 from tasks.report.inputs import AuditSummary, Inputs, spell
 from tasks.report.numerals import count
@@ -33,7 +34,9 @@ SCORES = {
     "c_iou_and_calibrated": "c_IoU and probability",
     "c_auitc_and_calibrated": "c_AUITC and probability",
 }
-DRAWN = ("c_iou", "calibrated", "predicted_area", "c_iou_and_calibrated")
+DRAWN = ("calibrated", "predicted_area", "c_iou", "c_iou_and_calibrated")
+#: Of these, the ones that need no map and are the same for every method.
+WITHOUT_MAP = ("calibrated", "predicted_area")
 MASKS = {
     "single": "the predicted mask P",
     "per_label": "the predicted mask P of the label",
@@ -57,7 +60,8 @@ def certainty_section(inputs: Inputs) -> Section:
     parts: list[Part] = [_few(audit) for audit in inputs.audits if sum(audit.counts()[:2])]
     parts += [_table_4(inputs), _separators(inputs)]
     parts += [chart for audit in inputs.audits for chart in _charts(audit)]
-    parts += [_compared(inputs), _coverage(inputs), _bins(inputs), _confounders(inputs)]
+    parts += [_compared(inputs), _bins(inputs), _separators_without_empty(inputs)]
+    parts += [_coverage(inputs), _confounders(inputs)]
     parts += [_other(inputs, masks) for masks in ("union", "truth")]
     shown = [
         p
@@ -70,7 +74,7 @@ def certainty_section(inputs: Inputs) -> Section:
 
 def _few(audit: AuditSummary) -> Caution:
     right, wrong, groups = audit.counts()
-    if wrong >= 50 and groups >= 250:
+    if wrong >= FEW_INCORRECT and groups >= FEW_GROUPS:
         return Caution("")
     return Caution(
         f"{audit.model}: too few to conclude. {count(right)} right and {count(wrong)} wrong "
@@ -162,55 +166,71 @@ def _means(inputs: Inputs, masks: str, names: tuple[str, ...]) -> PrintedTable:
     return PrintedTable("", "", (*LEADING, *columns), rows, heads=2)
 
 
+#: Scores by what they need, in the order of the columns; the others are shown on demand.
+SEPARATORS = {
+    "SegU": ("c_iou", "c_auitc"),
+    "No explanation": ("calibrated", "predicted_area", "mask_present", "mean_mask_probability"),
+    "Maps that know nothing": ("c_iou_shuffled", "c_iou_centred"),
+    "Together with the probability": ("c_iou_and_calibrated", "c_auitc_and_calibrated"),
+}
+
+
 def _separators(inputs: Inputs) -> PrintedTable:
-    groups = {
-        "c_iou": "SegU",
-        "c_iou_shuffled": "Maps that know nothing",
-        "predicted_area": "No map at all",
-        "c_iou_and_calibrated": "Together",
-    }
-    columns, group = [], ""
-    for name, title in SCORES.items():
-        group = groups.get(name, group)
-        columns.append(Column(name, title, Kind.SCORE, group))
-    rows = [
-        {**leading, **{name: found["scores"][name]["auroc"]["auroc"] for name in SCORES}}
-        for leading, found, _ in _each(inputs)
-    ]
+    titles = {"c_iou_and_calibrated": "c_IoU", "c_auitc_and_calibrated": "c_AUITC"}
     return PrintedTable(
         "table_4_auroc",
         "How well each score tells right from wrong (AUROC)",
-        (*LEADING, *columns),
-        rows,
+        (
+            *LEADING,
+            *(
+                Column(name, titles.get(name, SCORES[name]), Kind.SCORE, group)
+                for group, names in SEPARATORS.items()
+                for name in names
+            ),
+        ),
+        _areas(inputs, "auroc"),
         (
             "AUROC: probability that a right prediction has a higher score than a wrong one. 0.5 "
-            "is a coin, below 0.5 the score points the wrong way. Shuffled and centred maps, the "
-            "area of P and the probability need no explanation: SegU should beat them.",
+            "is a coin, below 0.5 the score points the wrong way. What needs no explanation, and "
+            "maps that know nothing of the image, stand beside SegU: it should beat them.",
             "Together: mean of the two ranks. It is fitted to nothing.",
         ),
         heads=2,
     )
 
 
+def _areas(inputs: Inputs, key: str) -> list[dict[str, Any]]:
+    return [
+        {**leading, **{name: found["scores"][name][key]["auroc"] for name in SCORES}}
+        for leading, found, _ in _each(inputs)
+    ]
+
+
+def _separators_without_empty(inputs: Inputs) -> PrintedTable:
+    return PrintedTable(
+        "table_4_auroc_without_empty",
+        "AUROC of every score, without rows where P marks nothing",
+        (*LEADING, *(Column(name, title, Kind.SCORE) for name, title in SCORES.items())),
+        _areas(inputs, "auroc_without_empty"),
+        heads=2,
+        folded=True,
+    )
+
+
 def _charts(audit: AuditSummary) -> Iterator[Chart]:
-    estimates, curves = [], []
-    for number, method in enumerate(audit.methods):
-        found = audit.certainty(method)
-        if found is None or "auroc" not in found or not found["incorrect"]:
-            continue
-        for style, name in enumerate(DRAWN):
-            if name in ("calibrated", "predicted_area") and number:
-                continue
-            own = found["auroc"][name]
-            title = (
-                SCORES[name]
-                if name in ("calibrated", "predicted_area")
-                else f"{SCORES[name]}, {spell(method)}"
-            )
-            estimates.append(Estimate(title, own["estimate"], own["low"], own["high"], style))
-        curves.append((method, found["risk_coverage"]))
-    if not estimates:
+    known = {m: found for m in audit.methods if (found := audit.certainty(m)) is not None}
+    known = {m: found for m, found in known.items() if "auroc" in found and found["incorrect"]}
+    if not known:
         return
+    first = next(iter(known.values()))
+    curves = [(method, found["risk_coverage"]) for method, found in known.items()]
+    estimates = [_estimate(SCORES[name], first, name) for name in WITHOUT_MAP]
+    estimates += [
+        _estimate(f"{SCORES[name]}, {spell(method)}", found, name)
+        for name in DRAWN
+        if name not in WITHOUT_MAP
+        for method, found in known.items()
+    ]
     title = f"{audit.model}: AUROC of right against wrong"
     yield Chart(
         interval_chart(title, estimates, Axis("AUROC", 0.0, 1.0), zero=0.5),
@@ -236,6 +256,11 @@ def _charts(audit: AuditSummary) -> Iterator[Chart]:
         f"{title}. A useful score keeps wrong predictions for last: its curve stays low on the "
         "left.",
     )
+
+
+def _estimate(title: str, found: dict[str, Any], name: str) -> Estimate:
+    own = found["auroc"][name]
+    return Estimate(title, own["estimate"], own["low"], own["high"], DRAWN.index(name))
 
 
 def _curve(found: dict[str, Any]) -> list[tuple[float, float]]:

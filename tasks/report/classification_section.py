@@ -64,7 +64,7 @@ def _overall(inputs: Inputs) -> PrintedTable:
             Column("n", "Images", Kind.COUNT),
             Column("groups", "Patients or lesions", Kind.COUNT),
             Column("match", "Exact match", Kind.INTERVAL),
-            Column("commonest", "Commonest label", Kind.SHARE),
+            Column("commonest", "Commonest label", Kind.SCORE),
             Column("auroc", "Macro AUROC", Kind.SCORE),
             Column("f1", "Macro F1", Kind.SCORE),
             Column("silent", "Nothing predicted", Kind.COUNT),

@@ -9,18 +9,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from saliency_audit.statistics.resampling import FEW_GROUPS, FEW_INCORRECT
 from tasks.report.inputs import AuditSummary, Inputs, spell
 from tasks.report.numerals import bounds, count, counted, names, percent, score, share
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A question, its answer, and what the answer rests on; ``open``: too little to conclude."""
+    """A question, its answer, and what the answer rests on.
+
+    ``open``: no difference can be told; ``few``: there are too few rows to conclude anything.
+    """
 
     question: str
     answer: str
     basis: str
     open: bool = False
+    few: bool = False
 
 
 def subject(audit: AuditSummary) -> str:
@@ -64,20 +69,16 @@ def _where(inputs: Inputs, audit: AuditSummary) -> Answer:
     unclear = [m for m in gains if m not in above and m not in below]
     iou = f"IoU@{percent(inputs.kept)}"
     sentences = []
+    blob = "a blob at the centre of the image with the same values"
     if above:
-        sentences.append(
-            f"{_spelled(above)} {_verb(above, 'meets', 'meet')} the clinician's mask better than a "
-            "blob at the centre of the image with the same values does"
-        )
+        verb = _verb(above, "meets", "meet")
+        sentences.append(f"{_spelled(above)} {verb} the clinician's mask better than {blob}.")
     if below:
-        sentences.append(
-            f"{_spelled(below)} {_verb(below, 'meets', 'meet')} it less well than that blob"
-        )
+        verb = _verb(below, "meets", "meet")
+        sentences.append(f"{_spelled(below)} {verb} the clinician's mask less well than {blob}.")
     if unclear:
-        sentences.append(
-            f"for {_spelled(unclear)} the difference from such a blob cannot be told from 0"
-        )
-    text = "; ".join(sentences)
+        other = "such a blob" if sentences else blob
+        sentences.append(f"No difference between {_spelled(unclear)} and {other} can be told.")
     best = max(known, key=lambda m: _mean(known[m], "map", "original"))
     own = known[best]
     details = ", ".join(f"{spell(m)} {bounds(g, sign=True)}" for m, g in gains.items())
@@ -88,7 +89,8 @@ def _where(inputs: Inputs, audit: AuditSummary) -> Answer:
         f"{score(own['means']['map']['original']['iou_ceiling']['mean'])}. "
         f"{_few_groups(max(g['groups'] for g in gains.values()))}"
     )
-    return Answer(question, f"{text[0].upper()}{text[1:]}.", basis, not above and not below)
+    few = max(g["groups"] for g in gains.values()) < FEW_GROUPS
+    return Answer(question, " ".join(sentences), basis, not above and not below, few)
 
 
 def _mean(found: dict[str, Any], saliency: str, reading: str) -> float:
@@ -105,7 +107,7 @@ def _verb(subjects: list[str], one: str, more: str) -> str:
 
 
 def _few_groups(groups: int) -> str:
-    if groups >= 250:
+    if groups >= FEW_GROUPS:
         return f"{count(groups)} patients or lesions."
     return (
         f"Only {counted(groups, 'patient or lesion', 'patients or lesions')}: too few to conclude "
@@ -116,10 +118,10 @@ def _few_groups(groups: int) -> str:
 def _agree(audit: AuditSummary) -> Answer:
     question = "Do the explanation methods agree?"
     found = audit.numbers["agreement"]["sets"].get("paper")
-    near = found["near_unanimous"] if found else None
-    if near is None or near["share"]["mean"] is None:
+    if not found or found["shared"]["mean"] is None:
         return Answer(question, "There are not two methods with maps to compare.", "", True)
-    difference = near["difference"]
+    shared, near = found["shared"], found["near_unanimous"]
+    difference = shared["difference"]
     low, high = difference["low"], difference["high"]
     if low is not None and low > 0:
         text = "Yes, more than independent maps would."
@@ -129,12 +131,14 @@ def _agree(audit: AuditSummary) -> Answer:
         text = "No more than independent maps would, as far as can be told."
     voters = [spell(m) for m in audit.numbers["parameters"]["agreement_methods"]]
     basis = (
-        f"All but one or all of {names(voters)} share a top cell of the grid in "
-        f"{share(near['share']['mean'])} of {counted(near['share']['n'], 'prediction')}; chance "
-        f"gives {share(near['chance']['mean'])} (difference {bounds(difference, sign=True)}). "
+        f"Two of {names(voters)} share {score(shared['mean'])} of their three top cells; chance "
+        f"gives {score(shared['chance'])} (difference {bounds(difference, sign=True)}). In "
+        f"{share(near['share']['mean'])} of {counted(near['share']['n'], 'prediction')} all of "
+        f"them but one, or all, share a cell; chance gives {share(near['chance']['mean'])}. "
         f"{_few_groups(difference['groups'])}"
     )
-    return Answer(question, text, basis, low is None or low <= 0 <= (high or 0))
+    unclear = low is None or low <= 0 <= (high or 0)
+    return Answer(question, text, basis, unclear, difference["groups"] < FEW_GROUPS)
 
 
 def _certain(audit: AuditSummary) -> Answer:
@@ -170,9 +174,9 @@ def _certain(audit: AuditSummary) -> Answer:
         f"{score(first['scores']['predicted_area']['auroc']['auroc'])}. {count(right)} right and "
         f"{count(wrong)} wrong predictions of {count(groups)} patients or lesions"
     )
-    few = wrong < 50 or groups < 250
+    few = wrong < FEW_INCORRECT or groups < FEW_GROUPS
     basis += ": too few to conclude (fewer than 50 wrong, or 250 patients or lesions)." * few or "."
-    return Answer(question, text, basis, not better and len(worse) < len(known))
+    return Answer(question, text, basis, not better and len(worse) < len(known), few)
 
 
 def _low(found: dict[str, Any], pair: str) -> float:

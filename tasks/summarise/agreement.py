@@ -54,6 +54,7 @@ def _of_set(counts: pa.Table, grid: int, bootstrap: Bootstrap) -> dict[str, Any]
         "highest_mean": mean(highest.astype(float)),
         "highest_mean_correct": mean(highest[correct].astype(float)),
         "highest_mean_incorrect": mean(highest[~correct].astype(float)),
+        "shared": _shared(votes, valid, groups(first), grid, bootstrap),
         "near_unanimous": _near_unanimous(highest, valid, groups(first), grid, bootstrap),
     }
 
@@ -72,6 +73,25 @@ def _distribution(
         expected = sum(c * n for c, n in zip(chance, sizes, strict=True)) / max(1, sum(sizes))
         found.append({"votes": k, "rows": int((highest == k).sum()), "chance": expected})
     return found
+
+
+def _shared(
+    votes: NDArray[np.float64],
+    valid: NDArray[np.int64],
+    group: NDArray[np.int64],
+    grid: int,
+    bootstrap: Bootstrap,
+) -> dict[str, Any]:
+    """Mean number of top cells that two valid methods share, of those that can be paired.
+
+    A cell with v votes is shared by v(v - 1)/2 pairs of methods.
+    """
+    able = valid >= 2
+    pairs = valid[able] * (valid[able] - 1) / 2
+    shared = (votes[able] * (votes[able] - 1) / 2).sum(axis=1) / pairs
+    chance = TOP * TOP / grid**2
+    difference = group_bootstrap(shared - chance, group[able], bootstrap=bootstrap)
+    return {**mean(shared), "chance": chance, "difference": interval(difference)}
 
 
 def _near_unanimous(
