@@ -25,11 +25,15 @@ from saliency_audit.progress import Progress, silent
 #: Columns with a meaning of their own; ``label`` may be called ``labels``.
 IMAGE, GROUP, MASK, LABEL_COLUMNS = "image", "group", "mask", ("label", "labels")
 MASK_PREFIX = "mask_"
+#: What an image file's name may end in, for finding those that the table does not name.
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm")
 
 
 @dataclass(frozen=True)
 class Folder:
-    """Source of images listed in a CSV file. Each row is an image; the columns are
+    """Source of images listed in a CSV file, one a row.
+
+    The columns are
 
     - ``image``: its file, relative to the folder, which is also its id;
     - ``label`` (or ``labels``): its label; of several, separated by ``label_separator``;
@@ -44,7 +48,9 @@ class Folder:
     ``size``: working resolution (H, W), pixels, 8 or more;
     ``images``: None for all, or how many, 1 or more: drawn in proportion to the labels, group by
     group; ``seed``: of that drawing;
-    ``max_set_aside``: largest share of rows that may be unusable, 0 to 1.
+    ``unlisted``: image files that no row names: ``set_aside`` counts them, ``ignore`` is for a
+    table that names a part of its folder on purpose;
+    ``max_set_aside``: largest share of rows and files that may be unusable, 0 to 1.
     """
 
     kind: Literal["folder"] = "folder"
@@ -56,6 +62,7 @@ class Folder:
     size: tuple[int, int] = (224, 224)
     images: int | None = None
     seed: int = 0
+    unlisted: Literal["set_aside", "ignore"] = "set_aside"
     max_set_aside: float = 0.01
 
     def __post_init__(self) -> None:
@@ -68,7 +75,10 @@ class Folder:
         if self.labels is not None:
             if len(set(self.labels)) != len(self.labels) or not all(self.labels):
                 raise ParameterError(f"labels is {list(self.labels)}: give each label once")
-            _check_number(self.labels, self.labelling, "labels")
+            if fault := _wrong_number(self.labels, self.labelling):
+                raise ParameterError(f"labels: {fault}")
+        if self.unlisted not in ("set_aside", "ignore"):
+            raise ParameterError(f"unlisted is {self.unlisted!r}: give set_aside or ignore")
 
     def describe(self) -> Description:
         """Say what the source is, from its table; raises DataError as ``samples`` does."""
@@ -78,7 +88,8 @@ class Folder:
         """Give the images of the table, in order of their ids; first what cannot be used.
 
         Reasons: ``row_malformed``, ``path_outside``, ``duplicate_row``, ``unknown_label``,
-        ``label_missing``, ``several_labels``, ``mask_missing`` and those of unreadable files.
+        ``label_missing``, ``several_labels``, ``no_metadata`` (a file without a row),
+        ``mask_missing`` and those of unreadable files.
         Notes besides those of images and masks: ``mask_missing`` (an empty cell),
         ``mask_without_label`` (a mask of a label that the image does not have; left out).
         Raises DataError where the table is missing, unreadable or lacks a column.
@@ -90,9 +101,10 @@ class Folder:
             fault = self._fault(row, description, rows)
             cells = row.cells or {}
             if fault is None:
-                rows[cells[IMAGE]] = (row, self._labels_of(cells, description.labels))
+                rows[_image_id(cells)] = (row, self._labels_of(cells, description.labels))
             else:
                 yield SetAside(cells.get(IMAGE) or None, self.table, row.line, *fault)
+        yield from self._unlisted(table)
         ids = list(rows)
         groups = [_group(rows[i][0].cells or {}) for i in ids]
         chosen = choose(ids, [rows[i][1] for i in ids], self.images, self.seed, group_ids=groups)
@@ -120,7 +132,8 @@ class Folder:
             labels = tuple(sorted({name for row in cells for name in self._names(row)}))
             if not labels:
                 raise DataError(f"{place} has no label in any row: fill its label column")
-            _check_number(labels, self.labelling, f"labels of {place}")
+            if fault := _wrong_number(labels, self.labelling):
+                raise DataError(f"{place}: {fault}")
         own = [name for name in table.columns if name.startswith(MASK_PREFIX)]
         strange = [name for name in own if name.removeprefix(MASK_PREFIX) not in labels]
         if strange:
@@ -135,8 +148,6 @@ class Folder:
     def _names(self, cells: Mapping[str, str]) -> list[str]:
         """Labels of a row as they stand in its cell."""
         cell = cells.get("label", cells.get("labels", ""))
-        if self.labelling is not Labelling.MULTILABEL and self.label_separator not in cell:
-            return [cell] if cell else []
         return [name.strip() for name in cell.split(self.label_separator) if name.strip()]
 
     def _labels_of(self, cells: Mapping[str, str], known: Sequence[str]) -> tuple[str, ...]:
@@ -149,7 +160,7 @@ class Folder:
         """Reason and detail why a row cannot be used, None where it can."""
         if row.cells is None or not row.cells[IMAGE]:
             return "row_malformed", "the row lacks cells or has too many, or its image is empty"
-        image = row.cells[IMAGE]
+        image = _image_id(row.cells)
         if image in taken:
             return "duplicate_row", f"{image} has a row already, which counts: remove one"
         return self._label_fault(self._names(row.cells), description)
@@ -171,11 +182,26 @@ class Folder:
                 )
         return None
 
+    def _unlisted(self, table: Table) -> Iterator[SetAside]:
+        """Set aside the image files that no row names as its image or a mask."""
+        if self.unlisted == "ignore":
+            return
+        folder = Path(self.source)
+        files = [name for name in table.columns if name in (IMAGE, MASK) or _is_mask(name)]
+        named = {
+            str(PurePosixPath(row.cells[name])) for row in table.rows if row.cells for name in files
+        }
+        for path in sorted(folder.rglob("*")):
+            name = path.relative_to(folder).as_posix()
+            if path.suffix.lower() in SUFFIXES and name not in named and path.is_file():
+                detail = f"{name} has no row in {self.table}: add one, or set unlisted: ignore"
+                yield SetAside(name, name, None, "no_metadata", detail)
+
     def _sample(
         self, row: Row, labels: tuple[str, ...], description: Description
     ) -> Sample | SetAside:
         cells = row.cells or {}
-        folder, image_id = Path(self.source), cells[IMAGE]
+        folder, image_id = Path(self.source), _image_id(cells)
         try:
             picture = read_picture(contained_file(folder, image_id, "image"), self.size)
             masks, notes = self._masks(
@@ -253,17 +279,23 @@ def contained_file(folder: Path, relative: str, what: str) -> Path:
         raise UnusableFile(f"{what}_missing", f"{relative!r}: {error.strerror}") from None
 
 
-def _check_number(labels: Sequence[str], labelling: Labelling, where: str) -> None:
+def _wrong_number(labels: Sequence[str], labelling: Labelling) -> str:
+    """Say what is wrong with the number of labels; empty where nothing is."""
+    count = f"not {len(labels)} ({', '.join(labels)})"
     if labelling is Labelling.BINARY and len(labels) != 2:
-        raise ParameterError(
-            f"{where}: binary takes two labels, negative and positive, not {len(labels)}"
-        )
+        return f"binary takes two labels, negative and positive, {count}"
     if labelling is Labelling.MULTICLASS and len(labels) < 2:
-        raise ParameterError(f"{where}: multiclass takes two labels or more, not {len(labels)}")
+        return f"multiclass takes two labels or more, {count}"
+    return ""
+
+
+def _image_id(cells: Mapping[str, str]) -> str:
+    # One file has one name: ./a.png is a.png.
+    return str(PurePosixPath(cells[IMAGE]))
 
 
 def _group(cells: Mapping[str, str]) -> str:
-    return cells.get(GROUP) or f"image-{cells[IMAGE]}"
+    return cells.get(GROUP) or f"image-{_image_id(cells)}"
 
 
 def _is_mask(column: str) -> bool:

@@ -123,8 +123,9 @@ def split_groups(
     Source: Sechidis, Tsoumakas, Vlahavas, "On the stratification of multi-label data" (2011),
     Algorithm 1: the label with the fewest groups left is dealt out first, each group to the split
     that misses most images with that label. Here a group counts with its number of images,
-    larger groups go first, images without a label are a label of their own, a label with
-    fewer groups than splits goes to training first, and no split stays empty.
+    larger groups go first and are spread over the splits by size, images without a label are a
+    label of their own, a label with fewer groups than splits goes to training first, and no split
+    stays empty.
 
     Raises DataError for fewer groups than splits, an unknown label, a repeated image, and a label
     that training lacks; where images have several labels the last is a status instead.
@@ -214,6 +215,13 @@ def _deal(counts: Counts, sizes: Counts, shares: Counts) -> list[int]:
     whole = int(shares.sum())
     wanted = np.outer(shares, counts.sum(axis=0))  # (splits, labels)
     wanted_all = shares * int(sizes.sum())
+    # Of each label, also by how many images of it a group has: otherwise the large groups, which
+    # go first, would all go to training.
+    alike: dict[tuple[int, int], Counts] = {
+        (label, int(count)): shares * int(count) * int((counts[:, label] == count).sum())
+        for label in range(counts.shape[1])
+        for count in np.unique(counts[:, label])
+    }
     chosen = np.full(len(sizes), -1)
     left = np.ones(len(sizes), bool)
     while left.any():
@@ -221,21 +229,28 @@ def _deal(counts: Counts, sizes: Counts, shares: Counts) -> list[int]:
         label = int(np.argmin(np.where(remaining > 0, remaining, np.iinfo(np.int64).max)))
         having = counts[:, label] > 0
         holders = np.flatnonzero(left & having)
+        least = int(counts[holders, label].min())
         # Large groups first: small ones can then fill what is left. Stable, so seeded.
         for group in holders[np.lexsort((-sizes[holders], -counts[holders, label]))]:
+            count = int(counts[group, label])
+            of_size = alike[label, count] if count > least else np.zeros_like(shares)
             few = having.sum() < len(shares) and not (chosen[having] == TRAIN).any()
-            split = TRAIN if few else _neediest(wanted[:, label], wanted_all)
+            split = TRAIN if few else _neediest(of_size, wanted[:, label], wanted_all)
             chosen[group] = split
             wanted[split] -= whole * counts[group]
             wanted_all[split] -= whole * sizes[group]
+            for own in np.flatnonzero(counts[group]):
+                alike[int(own), int(counts[group, own])][split] -= whole * counts[group, own]
             left[group] = False
     _fill_empty(chosen, counts, sizes, len(shares))
     return [int(split) for split in chosen]
 
 
-def _neediest(wanted: Counts, wanted_all: Counts) -> int:
-    """Find the split that misses most of a label, then most images, then the first."""
-    return max(range(len(wanted)), key=lambda s: (int(wanted[s]), int(wanted_all[s]), -s))
+def _neediest(*wanted: Counts) -> int:
+    """Find the split that misses most; ties go to what is given later, then to the first."""
+    return max(
+        range(len(wanted[0])), key=lambda split: (*(int(part[split]) for part in wanted), -split)
+    )
 
 
 def _fill_empty(chosen: Counts, counts: Counts, sizes: Counts, splits: int) -> None:
