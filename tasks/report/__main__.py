@@ -104,6 +104,7 @@ def write_text(path: Path, content: str) -> None:
 
 def write_folder(folder: Path, files: dict[str, str]) -> None:
     """Write text files into a folder, and take away what an earlier report left there."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         write_text(folder / name, content)
     for left in folder.iterdir():

@@ -30,7 +30,12 @@ def gallery_section(inputs: Inputs) -> Section:
     )
     found = [_of_audit(inputs.dataset, audit, number) for number, audit in enumerate(inputs.audits)]
     shown = [part for part in found if part.examples]
-    none = [Caution("No explained prediction of the test split counts: nothing to show.")]
+    none = [
+        Caution(
+            "There is nothing to show: no explained prediction of the test split counts, or "
+            "report.gallery is 0."
+        )
+    ]
     return Section("gallery", "Look at some", lead, shown or none)
 
 

@@ -72,7 +72,9 @@ def write_gallery(path: Path, scope: Scope, keys: set[Key], size: Sequence[int])
 def _pixels(path: Path, images: set[str]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for batch in read_batches(path, CHOSEN, ["image_id", "pixels"]):
-        wanted = batch.filter(pc.is_in(batch.column("image_id"), pa.array(sorted(images))))
+        wanted = batch.filter(
+            pc.is_in(batch.column("image_id"), pa.array(sorted(images), pa.string()))
+        )
         found |= dict(zip(*wanted.to_pydict().values(), strict=True))
     return found
 
