@@ -39,11 +39,11 @@ class SegmenterParameters(FitParameters):
     in well under a minute on one core; larger images want a larger encoder and depth.
 
     ``architecture``: ``unet`` (Ronneberger et al. 2015); ``encoder``: a name of
-    segmentation-models-pytorch, or ``tu-<name>`` for a network of timm; ``encoder_depth``: halvings of the image in it, 3 to 5;
-    ``decoder_channels``: of each of as many decoder blocks, coarsest first; ``encoder_weights``:
-    ``imagenet`` to start from a download, None for random weights; ``ce_weight``: λ of Eq 8, the
-    share of cross-entropy against Dice, in [0, 1] (the paper gives none); ``mean`` and ``std`` per
-    channel, of pixels in [0, 1].
+    segmentation-models-pytorch, or ``tu-<name>`` for a network of timm; ``encoder_depth``:
+    halvings of the image in it, 3 to 5; ``decoder_channels``: of each of as many decoder blocks,
+    coarsest first; ``encoder_weights``: ``imagenet`` to start from a download, None for random
+    weights; ``ce_weight``: λ of Eq 8, the share of cross-entropy against Dice, in [0, 1] (the
+    paper gives none); ``mean`` and ``std`` per channel, of pixels in [0, 1].
     """
 
     architecture: Literal["unet"] = "unet"
