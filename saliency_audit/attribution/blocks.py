@@ -1,0 +1,196 @@
+"""The convolutional block whose activations a class activation map is made of.
+
+The default is found by running the network once and looking at what comes
+out of each module, because the order in which modules are declared says
+little: timm's MobileNetV3 has its last convolution after the pooling.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from saliency_audit.errors import AuditError, ModelError
+from saliency_audit.models.naming import hint
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from saliency_audit.models.classifier import Classifier
+
+#: The name that asks for the last convolution itself, as the SegX authors do.
+LAST_CONV2D = "last_conv2d"
+#: Large enough that no usual network shrinks it to one pixel, and not square, so that channels
+#: that come last are not taken for columns.
+TRACED_SIZE = (128, 160)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One call of a module: what it read and gave (None where that is not one tensor)."""
+
+    name: str
+    module: nn.Module
+    given: tuple[int, ...] | None
+    result: tuple[int, ...] | None
+
+
+def explained_block(
+    classifier: Classifier, name: str | None = None, *, image_size: tuple[int, int] = TRACED_SIZE
+) -> tuple[str, nn.Module]:
+    """Give the dotted name and the module whose output is explained.
+
+    ``name``: None for the last convolutional *block*: the outermost module around the last
+    convolution whose output still has the layout of the image, with the normalisation and
+    activation modules that follow it at once (ResNet ``layer4``, DenseNet and VGG ``features``,
+    the CNN of XAIMed ``bn2``, before its pooling). ``last_conv2d`` for the last convolution
+    itself; any other name is a module of ``classifier.network``. ``image_size``: (H, W) in pixels
+    of the images, for networks that take no other. Raises ModelError where there is no such block
+    (a transformer) or no such module.
+
+    >>> from torch import nn
+    >>> from saliency_audit.labelling import Labelling
+    >>> from saliency_audit.models.classifier import Classifier
+    >>> layers = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    >>> network = nn.Sequential(*layers, nn.Linear(4, 2))
+    >>> explained_block(Classifier(network, ("a", "b"), Labelling.MULTICLASS))
+    ('1', ReLU())
+    """
+    if name is not None and name != LAST_CONV2D:
+        return name, _named(classifier.network, name)
+    calls, size = _trace(classifier, image_size)
+    last = _last_convolution(calls, size)
+    if last is None:
+        raise _no_block()
+    if name == LAST_CONV2D:
+        return calls[last].name, calls[last].module
+    block = _outermost(calls, last, size)
+    if _reads_tokens(calls[block + 1 :]):
+        raise _no_block()
+    found = calls[_with_followers(calls, block)]
+    return found.name, found.module
+
+
+def _named(network: nn.Module, name: str) -> nn.Module:
+    modules: dict[str, nn.Module] = dict(network.named_modules(remove_duplicate=False))
+    if not name or name not in modules:
+        known = [LAST_CONV2D, *(key for key in modules if key)]
+        raise ModelError(f"block {name!r} is no module of the network: {hint(name, known)}")
+    return modules[name]
+
+
+def _no_block() -> ModelError:
+    return ModelError(
+        "the network has no convolutional block whose output keeps the image's layout, so Grad-CAM "
+        "and its kin cannot explain it: name a module with `block`, or use shap, lime or rise"
+    )
+
+
+def _trace(
+    classifier: Classifier, image_size: tuple[int, int]
+) -> tuple[list[_Call], tuple[int, int]]:
+    """Run the network on a blank image; give its modules' calls in order, and the size used."""
+    size = classifier.input_size or image_size
+    larger = (max(size[0], TRACED_SIZE[0]), max(size[1], TRACED_SIZE[1]))
+    try:
+        return _calls(classifier, larger), larger
+    except (RuntimeError, ValueError, AssertionError, TypeError, AuditError):
+        pass  # a network of one size only
+    try:
+        return _calls(classifier, size), size
+    except (RuntimeError, ValueError, AssertionError, TypeError) as error:
+        raise ModelError(
+            f"the network cannot read images of {size[0]}x{size[1]}: {error}"
+        ) from None
+
+
+def _calls(classifier: Classifier, size: tuple[int, int]) -> list[_Call]:
+    import torch
+
+    from saliency_audit.compute import evaluating
+
+    network = classifier.network
+    calls: list[_Call] = []
+
+    def record(name: str, module: nn.Module) -> torch.utils.hooks.RemovableHandle:
+        def hook(_: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+            given = inputs[0] if inputs else None
+            calls.append(_Call(name, module, _shape(given), _shape(output)))
+
+        return module.register_forward_hook(hook)
+
+    handles = [record(name, module) for name, module in network.named_modules() if name]
+    mean = classifier.get_buffer("mean")
+    try:
+        with evaluating(network), torch.no_grad():
+            network(mean.new_zeros((1, 3, *size)))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return calls
+
+
+def _shape(value: object) -> tuple[int, ...] | None:
+    import torch
+
+    return tuple(value.shape) if isinstance(value, torch.Tensor) else None
+
+
+def _keeps_layout(shape: tuple[int, ...] | None, size: tuple[int, int]) -> bool:
+    """Whether a shape is (B, C, h, w) with more than one pixel each way, scaled alike."""
+    if shape is None or len(shape) != 4 or min(shape[2:]) < 2:
+        return False
+    strides = size[0] / shape[2], size[1] / shape[3]
+    return max(strides) < 1.5 * min(strides)
+
+
+def _last_convolution(calls: list[_Call], size: tuple[int, int]) -> int | None:
+    from torch import nn
+
+    for index in reversed(range(len(calls))):
+        call = calls[index]
+        if isinstance(call.module, nn.Conv2d) and _keeps_layout(call.result, size):
+            return index
+    return None
+
+
+def _outermost(calls: list[_Call], inner: int, size: tuple[int, int]) -> int:
+    """Find the last-ending call around ``inner`` whose output keeps the layout, or itself."""
+    name = calls[inner].name
+    around = [
+        index
+        for index in range(inner + 1, len(calls))
+        if name.startswith(calls[index].name + ".") and _keeps_layout(calls[index].result, size)
+    ]
+    return around[-1] if around else inner
+
+
+def _with_followers(calls: list[_Call], block: int) -> int:
+    """Find the last of the normalisations and activations called right after the block."""
+    shape = calls[block].result
+    last = block
+    for index in range(block + 1, len(calls)):
+        if calls[index].result != shape or _mixes(calls[index].module):
+            break
+        last = index
+    return last
+
+
+def _mixes(module: nn.Module) -> bool:
+    """Whether a module has weights that mix channels or pixels."""
+    from torch import nn
+
+    mixing = (nn.Conv2d, nn.Linear, nn.MultiheadAttention)
+    return any(isinstance(part, mixing) for part in module.modules())
+
+
+def _reads_tokens(calls: list[_Call]) -> bool:
+    """Whether some of the calls attend to, or multiply, a sequence of tokens."""
+    from torch import nn
+
+    return any(
+        isinstance(call.module, nn.MultiheadAttention)
+        or (isinstance(call.module, nn.Linear) and call.given is not None and len(call.given) > 2)
+        for call in calls
+    )

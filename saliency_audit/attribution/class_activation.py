@@ -1,0 +1,141 @@
+"""What Grad-CAM and its kin share: a block's activations, their gradients, and the weighted sum.
+
+The body of the network runs without gradients; only the head, from the block
+on, is differentiated. How channels are weighed belongs to each method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saliency_audit.attribution.blocks import explained_block
+from saliency_audit.attribution.method import RawMap, check_request
+from saliency_audit.compute import evaluating
+from saliency_audit.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from saliency_audit.compute import Compute
+    from saliency_audit.models.classifier import Classifier
+
+#: From activations and gradients, both (B, C, h, w) float64, to weights (B, C) and, per row,
+#: whether the weights are ill-defined (B,).
+Weigh = Callable[["Tensor", "Tensor"], tuple["Tensor", "Tensor"]]
+
+
+class _Captured:
+    """The output of a block during one forward pass.
+
+    ``own``: as the block gave it; ``read``: as the head reads it, after what the network did to
+    it in place (torchvision's DenseNet applies its last ReLU so).
+    """
+
+    own: Tensor | None = None
+    read: Tensor | None = None
+
+
+@contextmanager
+def _capturing(name: str, block: nn.Module) -> Iterator[_Captured]:
+    """Cut the graph at a block: gradients are recorded from its output on, and not before."""
+    import torch
+
+    captured = _Captured()
+
+    def hook(_: nn.Module, inputs: object, output: object) -> Tensor:
+        if not isinstance(output, torch.Tensor) or output.ndim != 4:
+            raise ModelError(
+                f"block {name} does not give activations (B, C, h, w): name a module that does"
+            )
+        torch.set_grad_enabled(True)
+        captured.own = output.detach().requires_grad_()
+        captured.read = captured.own.clone()
+        return captured.read
+
+    handle = block.register_forward_hook(hook)
+    try:
+        with torch.no_grad():  # until the hook; the mode from before is restored here
+            yield captured
+    finally:
+        handle.remove()
+
+
+def explain_by_block(
+    classifier: Classifier,
+    images: Tensor,
+    labels: Sequence[Sequence[int]],
+    keys: Sequence[str],
+    *,
+    compute: Compute,
+    block: str | None,
+    weigh: Weigh,
+) -> list[list[RawMap]]:
+    """Give the class activation maps m = ReLU(Σ w_k A_k), scaled up to the images.
+
+    A is the output of ``block`` (see ``blocks.explained_block``). The default block's activations
+    are those that the head reads, and so are the gradients; a block that is named gives its own
+    output. Bilinear, ``align_corners=False``. Arguments and errors as of ``Method.explain``.
+    """
+    check_request(classifier, images, labels, keys)
+    size = (int(images.shape[2]), int(images.shape[3]))
+    name, module = explained_block(classifier, block, image_size=size)
+    found: list[list[RawMap]] = []
+    with evaluating(classifier):
+        for start in range(0, len(images), compute.batch):
+            chunk = slice(start, start + compute.batch)
+            with _capturing(name, module) as captured:
+                scores = classifier(compute.place(_padded(images[chunk], compute.batch)))
+                activations = captured.read if block is None else captured.own
+                if activations is None:
+                    raise ModelError(f"block {name} is not used by the network: name another one")
+                found += _maps(scores, activations, labels[chunk], size, weigh)
+    return found
+
+
+def _padded(images: Tensor, rows: int) -> Tensor:
+    """Images (N, …) with rows of zeros up to ``rows``: the one batch shape."""
+    import torch
+
+    return torch.cat([images, images.new_zeros((rows - len(images), *images.shape[1:]))])
+
+
+def _maps(
+    scores: Tensor,
+    activations: Tensor,
+    labels: Sequence[Sequence[int]],
+    size: tuple[int, int],
+    weigh: Weigh,
+) -> list[list[RawMap]]:
+    """Give a batch's maps: one backward pass through the head for the r-th label of every image."""
+    import torch
+
+    found: list[list[RawMap]] = [[] for _ in labels]
+    values = activations.detach().double()
+    for turn in range(max(map(len, labels), default=0)):
+        rows = [row for row, asked in enumerate(labels) if turn < len(asked)]
+        wanted = torch.zeros_like(scores)
+        wanted[rows, [labels[row][turn] for row in rows]] = 1
+        (gradients,) = torch.autograd.grad(
+            scores, activations, wanted, retain_graph=True, materialize_grads=True
+        )
+        weights, doubtful = weigh(values, gradients.double())
+        maps = upsampled(torch.relu((weights[:, :, None, None] * values).sum(dim=1)), size)
+        for row in rows:
+            status = "nonpositive_denominator" if bool(doubtful[row]) else None
+            found[row].append(RawMap(maps[row], status))
+    return found
+
+
+def upsampled(maps: Tensor, size: tuple[int, int]) -> NDArray[np.float64]:
+    """Scale maps (B, h, w) up to (B, H, W), bilinear, ``align_corners=False``."""
+    from torch.nn.functional import interpolate
+
+    scaled = interpolate(
+        maps.detach().double()[:, None], size, mode="bilinear", align_corners=False
+    )
+    return np.asarray(scaled[:, 0].cpu().numpy())

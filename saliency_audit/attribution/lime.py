@@ -1,0 +1,146 @@
+"""LIME: which superpixels the probability hangs on, by a linear surrogate around the image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saliency_audit.attribution.method import Cost, RawMap, check_request
+from saliency_audit.attribution.scores import Score, explained_scores
+from saliency_audit.attribution.seeds import check_seed, legacy_seed
+from saliency_audit.attribution.superpixels import Quickshift, mean_colours
+from saliency_audit.attribution.surrogate import WeightedRidge, designs, proximity
+from saliency_audit.compute import evaluating
+from saliency_audit.errors import ParameterError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from saliency_audit.compute import Compute
+    from saliency_audit.models.classifier import Classifier
+
+#: With fewer superpixels than this the map is mostly ties: status ``few_superpixels``.
+ENOUGH_SUPERPIXELS = 20
+
+
+@dataclass(frozen=True)
+class Lime:
+    """LIME (Ribeiro et al. 2016), the image variant of the lime package.
+
+    Superpixels by quickshift; in each sample a random half of them is filled with their mean
+    colour; a ridge regression on which are visible, weighted by √exp(-d²/kernel_width²) of the
+    cosine distance d; positive weights are the map. Given the same superpixels, seed and scores,
+    the weights are those of the lime package.
+
+    ``samples``: perturbed images per image, 1 or more (all 2^S of S superpixels, if those are
+    fewer); ``seed``: 0 or more; ``score``: ``probability`` as in the paper, or ``logit``;
+    ``kernel_width``: above 0; ``alpha``: penalty of the regression, 0 or more;
+    ``segmentation_size``: shorter side in pixels at which superpixels are found, at least;
+    ``kernel_size``, ``max_dist``, ``ratio``: of quickshift.
+    """
+
+    samples: int = 1000
+    seed: int = 0
+    score: Score = "probability"
+    kernel_width: float = 0.25
+    alpha: float = 1.0
+    segmentation_size: int = 224
+    kernel_size: float = 4
+    max_dist: float = 200
+    ratio: float = 0.2
+    needs_background: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Check the ranges; raises ParameterError."""
+        if self.samples < 1:
+            raise ParameterError(f"samples is {self.samples}: give 1 or more")
+        if not self.kernel_width > 0:
+            raise ParameterError(f"kernel_width is {self.kernel_width}: give a number above 0")
+        if not self.alpha >= 0:
+            raise ParameterError(f"alpha is {self.alpha}: give 0 or more")
+        if self.segmentation_size < 1:
+            raise ParameterError(f"segmentation_size is {self.segmentation_size}: give 1 or more")
+        check_seed(self.seed)
+        self._quickshift()
+
+    def _quickshift(self) -> Quickshift:
+        return Quickshift(self.segmentation_size, self.kernel_size, self.max_dist, self.ratio)
+
+    def explain(
+        self,
+        classifier: Classifier,
+        images: Tensor,
+        labels: Sequence[Sequence[int]],
+        keys: Sequence[str],
+        *,
+        compute: Compute,
+        background: Tensor | None = None,
+    ) -> list[list[RawMap]]:
+        """Explain labels of images; see ``Method.explain``."""
+        check_request(classifier, images, labels, keys)
+        found: list[list[RawMap]] = []
+        for image, asked, key in zip(images, labels, keys, strict=True):
+            segments = self._quickshift().segments(image.cpu().numpy()) if asked else None
+            found.append(
+                []
+                if segments is None
+                else self.explain_segments(classifier, image, asked, key, segments, compute)
+            )
+        return found
+
+    def explain_segments(
+        self,
+        classifier: Classifier,
+        image: Tensor,
+        labels: Sequence[int],
+        key: str,
+        segments: NDArray[np.int64],
+        compute: Compute,
+    ) -> list[RawMap]:
+        """Explain labels of one image (3, H, W) whose superpixels (H, W) are given, from 0."""
+        weights = self.weights(classifier, image, labels, key, segments, compute)
+        status = "few_superpixels" if len(weights) < ENOUGH_SUPERPIXELS else None
+        return [RawMap(np.maximum(column, 0.0)[segments], status) for column in weights.T]
+
+    def weights(
+        self,
+        classifier: Classifier,
+        image: Tensor,
+        labels: Sequence[int],
+        key: str,
+        segments: NDArray[np.int64],
+        compute: Compute,
+    ) -> NDArray[np.float64]:
+        """Weights (superpixels, labels) of the surrogate; arguments as of ``explain_segments``."""
+        import torch
+
+        count = int(segments.max()) + 1
+        random = np.random.RandomState(legacy_seed(self.seed, key))
+        random.randint(0, 1000)  # the lime package draws a seed for its segmentation first
+        pixels = image.to(compute.device)
+        filled = torch.from_numpy(mean_colours(image.cpu().numpy(), segments)).to(compute.device)
+        places = torch.from_numpy(segments).to(compute.device)
+        ridge = WeightedRidge(count, len(labels), self.alpha)
+        first: NDArray[np.float64] | None = None
+        with evaluating(classifier), torch.no_grad():
+            for visible in designs(self.samples, count, random, compute.batch):
+                shown = torch.from_numpy(visible).to(compute.device)[:, places][:, None]
+                scores = explained_scores(
+                    classifier, torch.where(shown, pixels, filled), self.score, compute
+                )
+                f = scores[:, list(labels)].double().cpu().numpy()
+                # A surrogate's weights do not depend on an offset; without it, those of a
+                # constant score are exactly 0.
+                first = f[0].copy() if first is None else first
+                ridge.add(
+                    visible.astype(np.float64), f - first, proximity(visible, self.kernel_width)
+                )
+        return ridge.coefficients()
+
+    def cost(self) -> Cost:
+        """Count a forward pass per sample, shared by the labels."""
+        return Cost(forward=self.samples, backward=0)

@@ -1,0 +1,134 @@
+"""The methods by name, and the digest of one with all its parameters.
+
+Classes are named, not imported: choosing one does not load the others, and
+checking the parameters of ours loads no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, cast
+
+from saliency_audit.attribution.method import Method
+from saliency_audit.attribution.parameters import (
+    build,
+    described,
+    parameter_defaults,
+    parameter_types,
+)
+from saliency_audit.errors import ParameterError
+from saliency_audit.models.naming import hint
+
+#: Name to ``module:class``; the class is the dataclass of the method's parameters.
+METHODS: Mapping[str, str] = {
+    "gradcam": "saliency_audit.attribution.gradcam:GradCam",
+    "gradcam_plus_plus": "saliency_audit.attribution.gradcam_plus_plus:GradCamPlusPlus",
+    "shap": "saliency_audit.attribution.shap:Shap",
+    "lime": "saliency_audit.attribution.lime:Lime",
+    "rise": "saliency_audit.attribution.rise:Rise",
+}
+#: What other libraries compute, by what stands under ``class``.
+REFERENCES: Mapping[str, str] = {
+    "shap:GradientExplainer": "saliency_audit.attribution.reference_shap:GradientExplainer",
+    "lime:LimeImageExplainer": "saliency_audit.attribution.reference_lime:LimeImageExplainer",
+}
+CAPTUM = "captum:"
+
+
+def method_from_parameters(name: str, parameters: Mapping[str, object]) -> Method:
+    """Build a method from its name and its parameters, as under ``method.<name>`` in params.yaml.
+
+    A name of ``METHODS`` stands for itself. Any other name needs the parameter ``class``: one of
+    ``METHODS`` or ``REFERENCES``, or ``captum:<Class>``. Raises ParameterError for an unknown
+    name, class or parameter (naming the nearest right one), a wrong type or a wrong range.
+
+    >>> method_from_parameters("rise", {"samples": 100}).cost().forward
+    100
+    >>> method_from_parameters("rise_plain", {"class": "rise", "estimator": "plain"}).estimator
+    'plain'
+    >>> method_from_parameters("gradcamm", {})
+    Traceback (most recent call last):
+    saliency_audit.errors.ParameterError: unknown method 'gradcamm': did you mean gradcam?
+    """
+    kind, rest = _resolve(name, parameters)
+    if kind.startswith(CAPTUM):
+        from saliency_audit.attribution.captum import captum_method
+
+        return captum_method(kind.removeprefix(CAPTUM), rest)
+    return cast("Method", build(_dataclass(kind), rest))
+
+
+def parameters_schema(name: str, parameters: Mapping[str, object]) -> dict[str, dict[str, object]]:
+    """Give the type and the default of each parameter that a method takes, by its key.
+
+    Arguments as of ``method_from_parameters``; of the parameters, only ``class`` is read.
+
+    >>> parameters_schema("rise", {})["samples"]
+    {'type': 'int', 'default': 4000}
+    """
+    kind, _ = _resolve(name, {key: parameters[key] for key in ("class",) if key in parameters})
+    if kind.startswith(CAPTUM):
+        from saliency_audit.attribution.captum import captum_schema
+
+        return captum_schema(kind.removeprefix(CAPTUM))
+    declared = _dataclass(kind)
+    defaults = parameter_defaults(declared)
+    return {
+        key: {"type": described(wanted), "default": defaults[key]}
+        for key, wanted in parameter_types(declared).items()
+    }
+
+
+def method_digest(name: str, parameters: Mapping[str, object]) -> str:
+    """Give the SHA-256 (hexadecimal) of a method with all its parameters, defaults included.
+
+    Two ways to write the same parameters have one digest; another name of the same has it too.
+    Errors as of ``method_from_parameters``.
+
+    >>> method_digest("rise", {}) == method_digest("rise", {"samples": 4000})
+    True
+    >>> method_digest("rise", {}) == method_digest("rise", {"seed": 1})
+    False
+    """
+    kind, _ = _resolve(name, parameters)
+    method = cast("Any", method_from_parameters(name, parameters))
+    canonical = json.dumps(
+        {"class": kind, "parameters": asdict(method)}, sort_keys=True, separators=(",", ":")
+    )
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _resolve(name: str, parameters: Mapping[str, object]) -> tuple[str, dict[str, object]]:
+    """Give what implements a method, and its parameters without ``class``."""
+    if not isinstance(parameters, Mapping):
+        raise ParameterError(
+            f"the parameters of {name} are {parameters!r}: give a mapping, or {{}}"
+        )
+    rest = dict(parameters)
+    kind = rest.pop("class", None)
+    if name in METHODS:
+        if kind is not None and kind != name:
+            raise ParameterError(
+                f"class is {kind!r}, but {name} is a method of its own: use another name for it"
+            )
+        return name, rest
+    if kind is None:
+        raise ParameterError(
+            f"unknown method {name!r}: {hint(name, METHODS)} (a method of another library needs "
+            "its `class`, such as captum:IntegratedGradients)"
+        )
+    if not isinstance(kind, str):
+        raise ParameterError(f"class is {kind!r}: give a text such as captum:IntegratedGradients")
+    if kind not in METHODS and kind not in REFERENCES and not kind.startswith(CAPTUM):
+        known = [*METHODS, *REFERENCES, "captum:<Class>"]
+        raise ParameterError(f"class is {kind!r}: {hint(kind, known)}")
+    return kind, rest
+
+
+def _dataclass(kind: str) -> type[Any]:
+    module, _, name = (METHODS.get(kind) or REFERENCES[kind]).partition(":")
+    return cast("type[Any]", getattr(importlib.import_module(module), name))

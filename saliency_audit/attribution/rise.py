@@ -1,0 +1,158 @@
+"""RISE: how the probability changes when random parts of the image are visible."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+
+from saliency_audit.attribution.method import Cost, RawMap, check_request
+from saliency_audit.attribution.random_masks import mask_stream
+from saliency_audit.attribution.scores import Score, explained_scores
+from saliency_audit.attribution.seeds import check_seed
+from saliency_audit.compute import evaluating
+from saliency_audit.errors import ParameterError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from saliency_audit.compute import Compute
+    from saliency_audit.models.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class Rise:
+    """RISE (Petsiuk et al. 2018), with masks M_i and f_i the explained score of x ⊙ M_i.
+
+    ``estimator``: ``centred`` is Σ (f_i - f̄) M_i / Σ M_i per pixel, shifted to a minimum of 0;
+    ``plain`` is the paper's Σ f_i M_i / (N · visible) (Eq 6), which carries how often each pixel
+    happened to be visible. ``samples``: masks N per image, 1 or more (``centred``: 2);
+    ``grid``: cells s per side, 1 or more and no more than the image has pixels; ``visible``:
+    probability p₁ of a cell to be visible, in (0, 1); ``score``: ``probability`` as in the paper,
+    or ``logit``; ``seed``: 0 or more.
+    """
+
+    samples: int = 4000
+    grid: int = 7
+    visible: float = 0.5
+    estimator: Literal["centred", "plain"] = "centred"
+    score: Score = "probability"
+    seed: int = 0
+    needs_background: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Check the ranges; raises ParameterError."""
+        fewest = 2 if self.estimator == "centred" else 1
+        if self.samples < fewest:
+            raise ParameterError(
+                f"samples is {self.samples}: estimator {self.estimator} takes {fewest} or more"
+            )
+        if self.grid < 1:
+            raise ParameterError(f"grid is {self.grid}: give 1 or more")
+        if not 0 < self.visible < 1:
+            raise ParameterError(f"visible is {self.visible}: give a probability in (0, 1)")
+        if self.estimator == "plain" and self.score == "logit":
+            raise ParameterError("estimator plain sums scores: give it score probability")
+        check_seed(self.seed)
+
+    def explain(
+        self,
+        classifier: Classifier,
+        images: Tensor,
+        labels: Sequence[Sequence[int]],
+        keys: Sequence[str],
+        *,
+        compute: Compute,
+        background: Tensor | None = None,
+    ) -> list[list[RawMap]]:
+        """Explain labels of images; see ``Method.explain``."""
+        import torch
+
+        check_request(classifier, images, labels, keys)
+        height, width = images.shape[2:]
+        if self.grid > min(height, width):
+            raise ParameterError(
+                f"grid is {self.grid}, but the images have {height}x{width} pixels: "
+                f"give at most {min(height, width)}"
+            )
+        with evaluating(classifier), torch.no_grad():
+            return [
+                self._maps(classifier, image, asked, key, compute)
+                for image, asked, key in zip(images, labels, keys, strict=True)
+            ]
+
+    def _maps(
+        self,
+        classifier: Classifier,
+        image: Tensor,
+        labels: Sequence[int],
+        key: str,
+        compute: Compute,
+    ) -> list[RawMap]:
+        """Give the maps of one image, from sums over a stream of masks."""
+        if not labels:
+            return []
+        size = (int(image.shape[1]), int(image.shape[2]))
+        image = image.to(compute.device)
+        sums = _Sums()
+        for masks in mask_stream(
+            self.samples,
+            self.grid,
+            self.visible,
+            size,
+            seed=self.seed,
+            key=key,
+            rows=compute.batch,
+            device=compute.device,
+        ):
+            scores = explained_scores(classifier, image * masks, self.score, compute)
+            sums.add(scores[:, list(labels)].double(), masks.flatten(1).double())
+        maps = sums.plain(self.visible) if self.estimator == "plain" else sums.centred()
+        return [RawMap(np.asarray(m.view(size).cpu().numpy())) for m in maps]
+
+    def cost(self) -> Cost:
+        """Count a forward pass per mask, shared by the labels."""
+        return Cost(forward=self.samples, backward=0)
+
+
+class _Sums:
+    """Sums over masks, in float64: of (f - f_1) M, of M, and of f - f_1.
+
+    As differences from the first score, because a constant score then gives exactly 0.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._first: Tensor | float = 0.0
+        self._weighted: Tensor | float = 0.0
+        self._coverage: Tensor | float = 0.0
+        self._deviation: Tensor | float = 0.0
+
+    def add(self, scores: Tensor, masks: Tensor) -> None:
+        """Add scores (n, L) of masks (n, H·W), both float64."""
+        if self._count == 0:
+            self._first = scores[0].clone()
+        deviations = scores - self._first
+        self._count += len(scores)
+        self._weighted = deviations.T @ masks + self._weighted
+        self._coverage = masks.sum(dim=0) + self._coverage
+        self._deviation = deviations.sum(dim=0) + self._deviation
+
+    def plain(self, visible: float) -> Tensor:
+        """Give Σ f M / (N · visible), (L, H·W)."""
+        import torch
+
+        offset = torch.outer(torch.as_tensor(self._first), torch.as_tensor(self._coverage))
+        return (self._weighted + offset) / (self._count * visible)
+
+    def centred(self) -> Tensor:
+        """Give Σ (f - f̄) M / Σ M, (L, H·W), each shifted to a minimum of 0."""
+        import torch
+
+        mean = torch.as_tensor(self._deviation) / self._count
+        maps = (
+            self._weighted - torch.outer(mean, torch.as_tensor(self._coverage))
+        ) / torch.as_tensor(self._coverage)
+        return maps - maps.amin(dim=1, keepdim=True)

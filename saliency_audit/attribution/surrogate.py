@@ -1,0 +1,86 @@
+"""LIME's linear surrogate: which superpixels are hidden, how near that is, and the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def designs(
+    samples: int, superpixels: int, random: np.random.RandomState, rows: int
+) -> Iterator[NDArray[np.bool_]]:
+    """Give which superpixels are visible, in arrays (at most ``rows``, superpixels).
+
+    The first row shows all. The others are drawn as the lime package draws them; where all
+    2^superpixels choices are fewer than ``samples``, they are enumerated instead, each once.
+
+    >>> [part.astype(int).tolist() for part in designs(9, 1, np.random.RandomState(0), 4)]
+    [[[1], [0]]]
+    """
+    choices = 2**superpixels
+    if choices < samples:
+        bits = np.arange(superpixels)
+        for start in range(0, choices, rows):
+            numbers = np.arange(choices - 1 - start, max(choices - 1 - start - rows, -1), -1)
+            yield (numbers[:, None] >> bits & 1).astype(bool)
+        return
+    for start in range(0, samples, rows):
+        count = min(rows, samples - start)
+        part = random.randint(0, 2, count * superpixels).reshape(count, superpixels) == 1
+        if start == 0:
+            part[0] = True
+        yield part
+
+
+def proximity(visible: NDArray[np.bool_], kernel_width: float) -> NDArray[np.float64]:
+    """Weights (N,) of rows (N, S): √exp(-d²/width²), d the cosine distance from all visible.
+
+    >>> proximity(np.array([[True, True], [False, False]]), 1.0).round(4).tolist()
+    [1.0, 0.6065]
+    """
+    distance = 1 - np.sqrt(visible.mean(axis=1))
+    return np.asarray(np.sqrt(np.exp(-(distance**2) / kernel_width**2)))
+
+
+class WeightedRidge:
+    """Ridge regression with an unpenalised intercept and weighted rows, solved in closed form.
+
+    Rows are added in a stream, and only sums over them are kept, in float64. ``features`` S and
+    ``targets`` L are the columns of what is added; ``alpha`` is the penalty, 0 or more.
+
+    >>> ridge = WeightedRidge(1, 1, alpha=0.0)
+    >>> ridge.add(np.array([[0.0], [1.0]]), np.array([[1.0], [3.0]]), np.ones(2))
+    >>> ridge.coefficients().round(6).tolist()
+    [[2.0]]
+    """
+
+    def __init__(self, features: int, targets: int, alpha: float) -> None:
+        self._alpha = alpha
+        self._weight = 0.0
+        self._x = np.zeros(features)
+        self._y = np.zeros(targets)
+        self._xx = np.zeros((features, features))
+        self._xy = np.zeros((features, targets))
+
+    def add(
+        self, x: NDArray[np.float64], y: NDArray[np.float64], weights: NDArray[np.float64]
+    ) -> None:
+        """Add rows: x (N, S), y (N, L), weights (N,)."""
+        weighted = x * weights[:, None]
+        self._weight += float(weights.sum())
+        self._x += weighted.sum(axis=0)
+        self._y += weights @ y
+        self._xx += weighted.T @ x
+        self._xy += weighted.T @ y
+
+    def coefficients(self) -> NDArray[np.float64]:
+        """Give the coefficients (S, L); NaN for targets that hold NaN or infinity."""
+        xx = self._xx - np.outer(self._x, self._x) / self._weight
+        xy = self._xy - np.outer(self._x, self._y) / self._weight
+        penalised = xx + self._alpha * np.eye(len(xx))
+        finite = np.isfinite(xy).all(axis=0)
+        found = np.full(xy.shape, np.nan)
+        found[:, finite] = np.linalg.lstsq(penalised, xy[:, finite], rcond=None)[0]
+        return found
