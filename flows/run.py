@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -35,9 +36,16 @@ def check_only(root: Path) -> int:
     return DONE
 
 
+def _interrupt(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 def run_audit(root: Path, jobs: int | None, dry_run: bool) -> int:
     """Bring every audit up to date; gives the exit code."""
     console = Console(stderr=True)
+    # Whoever ends the run ends its stages, too: none is left writing.
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, _interrupt)
     try:
         with _alone(root):
             return _run(root, jobs, dry_run, console)

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +14,6 @@ import pytest
 import yaml
 
 CODE = (
-    "flows",
-    "tasks",
-    "saliency_audit",
-    "dvc.yaml",
-    ".dvcignore",
-    ".gitignore",
-    "data/README.md",
-)
     "flows",
     "tasks",
     "saliency_audit",
@@ -133,6 +126,12 @@ def make_checkout(root: Path, path: Path) -> Checkout:
 
 
 @pytest.fixture(scope="module")
-def checkout(root, tmp_path_factory) -> Checkout:
+def new_checkout(root, tmp_path_factory) -> Callable[[], Checkout]:
+    """Give fresh miniature checkouts."""
+    return lambda: make_checkout(root, tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture(scope="module")
+def checkout(new_checkout) -> Checkout:
     """A fresh miniature checkout, one per test module."""
-    return make_checkout(root, tmp_path_factory.mktemp("checkout"))
+    return new_checkout()

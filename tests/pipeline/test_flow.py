@@ -10,30 +10,34 @@ import sys
 import time
 
 import pytest
-from conftest import make_checkout
 
 AUDIT = "phantom_skin-tiny"
 
 
 @pytest.fixture(scope="module")
-def audited(checkout):
+def said(checkout):
+    """What the first `saliency-audit run` said."""
+    return checkout.audit("run").stderr
+
+
+@pytest.fixture
+def audited(checkout, said):
     """The miniature checkout after `saliency-audit run`."""
-    checkout.said = checkout.audit("run").stderr
     return checkout
 
 
-def test_the_flow_and_repro_agree(audited, root, tmp_path):
-    other = make_checkout(root, tmp_path / "other")
+def test_the_flow_and_repro_agree(audited, new_checkout):
+    other = new_checkout()
     other.repro()
     assert other.lock() == audited.lock()
     assert audited.repro() == set()
 
 
-def test_it_says_what_runs_and_how_long_each_stage_took(audited):
-    assert "stages may have to run" in audited.said
+def test_it_says_what_runs_and_how_long_each_stage_took(audited, said):
+    assert "stages may have to run" in said
     for stage in audited.lock():
-        assert f"ran {stage} (" in audited.said
-    assert "report:" in audited.said
+        assert f"ran {stage} (" in said
+    assert "report:" in said
 
 
 def test_nothing_to_do_starts_no_server(audited):

@@ -5,24 +5,28 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import make_checkout
 
 AUDIT = "phantom_skin-tiny"
 
 
 @pytest.fixture(scope="module")
-def audited(checkout):
+def first_run(checkout):
+    """Names of the stages that the first `dvc repro` ran."""
+    return checkout.repro()
+
+
+@pytest.fixture
+def audited(checkout, first_run):
     """The miniature checkout after its first `dvc repro`."""
-    checkout.ran = checkout.repro()
     return checkout
 
 
-def test_one_command_gives_the_whole_result(audited):
+def test_one_command_gives_the_whole_result(audited, first_run):
     for name in ("reports/index.html", "reports/phantom_skin/index.html"):
         assert (audited.path / name).stat().st_size > 1000
     metrics = json.loads((audited.path / "reports/phantom_skin/metrics.json").read_text())
     assert metrics
-    assert set(audited.lock()) == audited.ran
+    assert set(audited.lock()) == first_run
 
 
 def test_a_second_run_runs_nothing(audited):
@@ -53,8 +57,8 @@ def test_a_comment_changes_no_output_and_trains_nothing(audited):
     assert {path: path.stat().st_mtime_ns for path in kept.iterdir()} == written
 
 
-def test_two_clean_runs_have_the_same_bytes(audited, root, tmp_path):
-    other = make_checkout(root, tmp_path / "other")
+def test_two_clean_runs_have_the_same_bytes(audited, new_checkout):
+    other = new_checkout()
     other.write_params(audited.params())
     other.repro()
     assert other.outputs() == audited.outputs()
