@@ -254,7 +254,7 @@ def all_maps(status):
     ],
 )
 def test_a_page_is_made_of_whatever_there_is(make_project, settings, words):
-    odd = make_project(name="odd", **{"audits": ("odd-cnn",), **settings}).report()
+    odd = make_project(name="odd", **{"audits": ("odd-cnn",), "images": 36, **settings}).report()
     page = parse(odd)
     assert page.open == []
     assert words in html(odd)
