@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import io
 import re
 import subprocess
@@ -20,7 +21,8 @@ import yaml
 from flows.validation import check_parameters
 from saliency_audit.errors import ParameterError
 from saliency_audit.models.specification import read_specification
-from tasks.params import SECTIONS
+from tasks.params import SECTIONS as PARAMETER_SECTIONS
+from tasks.report.__main__ import SECTIONS
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
@@ -144,7 +146,7 @@ def test_an_excerpt_that_is_said_to_be_wrong_is_refused(block, root, checkout):
 def write_params(block, root, folder):
     """Write the committed parameters with those of an excerpt, and what these refer to."""
     excerpt = yaml.safe_load(block.text)
-    assert set(excerpt) <= set(SECTIONS)
+    assert set(excerpt) <= set(PARAMETER_SECTIONS)
     tree = yaml.safe_load((root / "params.yaml").read_text("utf-8"))
     for section, value in excerpt.items():
         tree[section] = {**tree[section], **value} if isinstance(value, dict) else value
@@ -392,6 +394,18 @@ def test_the_readme_names_every_folder_that_is_there(root):
     named = set(re.findall(r"`(\w+)/`", table.partition("\n## ")[0]))
     assert {folder for folder in folders if not folder.startswith(".")} <= named
     assert all((root / folder).is_dir() for folder in named)
+
+
+def test_the_tutorial_reads_the_sections_of_the_page_in_their_order(root):
+    tutorial = (root / "docs" / "tutorial.md").read_text("utf-8")
+    read = re.findall(r"^\d\. \*\*(.+?)\.\*\*", tutorial, re.MULTILINE)
+    found = []
+    for make in SECTIONS:
+        # The title stands in the function, or is a constant of its module.
+        words = inspect.getsource(make) + getattr(inspect.getmodule(make), "TITLE", "")
+        (position,) = [n for n, title in enumerate(read) if title in words]
+        found.append(position)
+    assert found == list(range(1, len(read))), "the first is the page's head"
 
 
 def test_pictures_are_small(root):
