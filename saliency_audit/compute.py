@@ -68,7 +68,7 @@ class Compute:
 
         model.to(self.device)
         if self.channels_last:
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            model.to(memory_format=torch.channels_last)
         return model
 
     def place(self, images: Tensor) -> Tensor:

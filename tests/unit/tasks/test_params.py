@@ -12,6 +12,16 @@ from saliency_audit.errors import ParameterError
 from tasks.params import build, load, read_tree
 
 
+@dataclass(frozen=True)
+class Inner:
+    depth: int
+
+
+@dataclass(frozen=True)
+class Outer:
+    inner: Inner | None = None
+
+
 @pytest.fixture
 def tree(root):
     return read_tree(root / "params.yaml")
@@ -94,14 +104,6 @@ def test_yaml_that_is_none_is_named(tmp_path):
 
 
 def test_a_nested_dataclass_is_checked_too():
-    @dataclass(frozen=True)
-    class Inner:
-        depth: int
-
-    @dataclass(frozen=True)
-    class Outer:
-        inner: Inner | None = None
-
     assert build(Outer, {"inner": {"depth": 2}}, "outer") == Outer(Inner(2))
     with pytest.raises(ParameterError, match=r"outer\.inner\.dept"):
         build(Outer, {"inner": {"dept": 2}}, "outer")
