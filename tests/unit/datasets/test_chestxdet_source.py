@@ -14,6 +14,7 @@ from saliency_audit.datasets.chestxdet import ChestXDet
 from saliency_audit.datasets.chestxdet_annotations import TEN, THIRTEEN
 from saliency_audit.datasets.sample import Sample, SetAside
 from saliency_audit.datasets.set_aside import check_set_aside
+from saliency_audit.datasets.vocabulary import NOTES, REASONS
 from saliency_audit.errors import DataError, ParameterError
 from saliency_audit.labelling import Labelling, MaskKind
 
@@ -33,9 +34,11 @@ def annotations(folder):
 
 def items(folder, **parameters):
     found = list(ChestXDet(source=str(folder), **{"size": SIZE, **parameters}).samples())
-    return [i for i in found if isinstance(i, Sample)], [
-        i for i in found if isinstance(i, SetAside)
-    ]
+    samples = [item for item in found if isinstance(item, Sample)]
+    aside = [item for item in found if isinstance(item, SetAside)]
+    assert all(note in NOTES for sample in samples for note in sample.notes)
+    assert all(item.reason in REASONS and item.detail for item in aside)
+    return samples, aside
 
 
 @pytest.fixture(scope="module")

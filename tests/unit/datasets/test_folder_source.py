@@ -10,6 +10,7 @@ from PIL import Image
 
 from saliency_audit.datasets.folder import Folder, contained
 from saliency_audit.datasets.sample import Sample, SetAside
+from saliency_audit.datasets.vocabulary import NOTES, REASONS
 from saliency_audit.errors import DataError, ParameterError
 from saliency_audit.labelling import EVERY_LABEL, Labelling, MaskKind
 
@@ -40,9 +41,11 @@ def make(tmp_path):
 def items(folder, **parameters):
     source = Folder(source=str(folder), **{"size": SIZE, **parameters})
     found = list(source.samples())
-    return [i for i in found if isinstance(i, Sample)], [
-        i for i in found if isinstance(i, SetAside)
-    ]
+    samples = [item for item in found if isinstance(item, Sample)]
+    aside = [item for item in found if isinstance(item, SetAside)]
+    assert all(note in NOTES for sample in samples for note in sample.notes)
+    assert all(item.reason in REASONS and item.detail for item in aside)
+    return samples, aside
 
 
 def reasons(folder, **parameters):

@@ -13,6 +13,7 @@ from PIL import Image
 from saliency_audit.datasets.ham10000 import LABELS, Ham10000
 from saliency_audit.datasets.sample import Sample, SetAside
 from saliency_audit.datasets.set_aside import check_set_aside
+from saliency_audit.datasets.vocabulary import NOTES, REASONS
 from saliency_audit.errors import DataError, ParameterError
 from saliency_audit.labelling import EVERY_LABEL, Labelling, MaskKind
 
@@ -114,9 +115,11 @@ def read_rows(folder):
 
 def items(folder, **parameters):
     found = list(Ham10000(source=str(folder), size=(48, 64), **parameters).samples())
-    return [i for i in found if isinstance(i, Sample)], [
-        i for i in found if isinstance(i, SetAside)
-    ]
+    samples = [item for item in found if isinstance(item, Sample)]
+    aside = [item for item in found if isinstance(item, SetAside)]
+    assert all(note in NOTES for sample in samples for note in sample.notes)
+    assert all(item.reason in REASONS and item.detail for item in aside)
+    return samples, aside
 
 
 def test_the_public_layout_is_read(archive):

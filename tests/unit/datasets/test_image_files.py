@@ -15,6 +15,7 @@ from saliency_audit.datasets.image_files import (
     read_mask,
     read_picture,
 )
+from saliency_audit.datasets.vocabulary import REASONS
 
 SIZE = (16, 16)
 
@@ -33,6 +34,7 @@ def reason(read, *arguments):
     with pytest.raises(UnusableFile) as error:
         read(*arguments)
     assert arguments[0].name in error.value.detail
+    assert error.value.reason in REASONS
     return error.value.reason
 
 

@@ -103,7 +103,9 @@ def largest_miss(labels, splits, shares):
 def test_ham10000_is_stratified_at_least_as_well_as_by_scikit_learn(real_data):
     from sklearn.model_selection import StratifiedGroupKFold
 
-    ids, groups, labels = ham10000(real_data)
+    columns = zip(*ham10000(real_data), strict=True)
+    # A fourth of the lesions: scikit-learn takes its time.
+    ids, groups, labels = zip(*(row for row in columns if int(row[1][4:]) % 4 == 0), strict=True)
     names = sorted({names[0] for names in labels})
     found = split_groups(ids, groups, labels, names, SplitParameters())
     ours = largest_miss(
