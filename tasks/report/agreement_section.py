@@ -131,19 +131,29 @@ def _mean_votes(audit: AuditSummary) -> Iterator[Heat]:
 
 def _pairs(audit: AuditSummary) -> PrintedTable:
     pairs = audit.numbers["agreement"]["pairs"]
-    methods = audit.methods
     rows = []
-    for first in methods[:-1]:
-        shared = pairs["shared"].get(first, {})
-        rows.append({"method": spell(first), **shared})
+    for first in audit.methods:
+        row: dict[str, Any] = {
+            "method": spell(first),
+            "why": {f"shared_{first}": "the method itself"},
+        }
+        for second in audit.methods:
+            row[f"shared_{second}"] = _shared(pairs["shared"], first, second)
+        rows.append(row)
     counts = {own["n"] for row in pairs["shared"].values() for own in row.values()}
     return PrintedTable(
         f"agreement_pairs_{audit.audit}",
         f"{audit.model}: how many of their three top cells two methods share",
         (
             Column("method", "Method"),
-            *(Column(m, spell(m), Kind.MEAN, of="n") for m in methods[1:]),
+            *(Column(f"shared_{m}", spell(m), Kind.MEAN) for m in audit.methods),
         ),
         [{**row, "n": max(counts, default=0)} for row in rows],
         (f"0 to 3; independent methods share {score(pairs['chance'])} on average.",),
     )
+
+
+def _shared(shared: dict[str, Any], first: str, second: str) -> dict[str, Any] | None:
+    """Give the figure of two methods, whichever of them comes first."""
+    found: dict[str, Any] | None = shared.get(first, {}).get(second)
+    return found or shared.get(second, {}).get(first)

@@ -347,7 +347,7 @@ def _bins(inputs: Inputs) -> PrintedTable:
                         "level": words,
                         "n": found["n"],
                         "right": found["correct"] / found["n"] if found["n"] else None,
-                        **found["c_iou"],
+                        **{f"c_iou_{method}": own for method, own in found["c_iou"].items()},
                     }
                 )
     return PrintedTable(
@@ -359,7 +359,7 @@ def _bins(inputs: Inputs) -> PrintedTable:
             Column("level", "Bin"),
             Column("n", "n", Kind.COUNT),
             Column("right", "right", Kind.SHARE),
-            *(Column(m, spell(m), Kind.MEAN, "mean c_IoU") for m in methods),
+            *(Column(f"c_iou_{m}", spell(m), Kind.MEAN, "mean c_IoU") for m in methods),
         ),
         rows,
         heads=3,

@@ -75,7 +75,7 @@ def _example(
     predicted = None if row["predicted"] is None else decode_mask(row["predicted"])
     masks = [
         words
-        for words, mask in (("M, the clinician's mask", truth), ("P, the segmenter's", predicted))
+        for words, mask in (("M (clinician)", truth), ("P (segmenter)", predicted))
         if mask is not None and mask.any()
     ]
     return {

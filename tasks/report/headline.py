@@ -64,20 +64,19 @@ def _where(inputs: Inputs, audit: AuditSummary) -> Answer:
         return Answer(
             question, "No explained test prediction has a mask to compare with.", "", True
         )
-    above = [m for m, g in gains.items() if g["low"] is not None and g["low"] > 0]
-    below = [m for m, g in gains.items() if g["high"] is not None and g["high"] < 0]
-    unclear = [m for m in gains if m not in above and m not in below]
+    above, below, unclear = _sides(gains)
     iou = f"IoU@{percent(inputs.kept)}"
-    sentences = []
-    blob = "a blob at the centre of the image with the same values"
+    sentences = [
+        _beyond_chance({m: r["beyond"]["segx"]["shuffled"]["iou"] for m, r in known.items()})
+    ]
+    blob = "a blob at the centre of the image, blind to what it shows"
     if above:
-        verb = _verb(above, "meets", "meet")
-        sentences.append(f"{_spelled(above)} {verb} the clinician's mask better than {blob}.")
+        sentences.append(f"{_spelled(above)} also {_verb(above, 'beats', 'beat')} {blob}.")
     if below:
-        verb = _verb(below, "meets", "meet")
-        sentences.append(f"{_spelled(below)} {verb} the clinician's mask less well than {blob}.")
+        other = "such a blob" if above else blob
+        sentences.append(f"{_spelled(below)} {_verb(below, 'does', 'do')} worse than {other}.")
     if unclear:
-        other = "such a blob" if sentences else blob
+        other = "such a blob" if above or below else blob
         sentences.append(f"No difference between {_spelled(unclear)} and {other} can be told.")
     best = max(known, key=lambda m: _mean(known[m], "map", "original"))
     own = known[best]
@@ -91,6 +90,23 @@ def _where(inputs: Inputs, audit: AuditSummary) -> Answer:
     )
     few = max(g["groups"] for g in gains.values()) < FEW_GROUPS
     return Answer(question, " ".join(sentences), basis, not above and not below, few)
+
+
+def _sides(intervals: dict[str, dict[str, Any]]) -> tuple[list[str], list[str], list[str]]:
+    """Sort methods by where their interval lies: above 0, below 0, or neither can be told."""
+    above = [m for m, i in intervals.items() if i["low"] is not None and i["low"] > 0]
+    below = [m for m, i in intervals.items() if i["high"] is not None and i["high"] < 0]
+    return above, below, [m for m in intervals if m not in above and m not in below]
+
+
+def _beyond_chance(gains: dict[str, dict[str, Any]]) -> str:
+    """Say which methods do better than their own values in random order."""
+    above, _, _ = _sides(gains)
+    if not above:
+        return "No map can be told from a random one of the same values."
+    who = "Every method" if len(above) == len(gains) > 1 else _spelled(above)
+    verb = "meets" if who == "Every method" else _verb(above, "meets", "meet")
+    return f"{who} {verb} the clinician's mask better than a random map of the same values."
 
 
 def _mean(found: dict[str, Any], saliency: str, reading: str) -> float:

@@ -73,6 +73,7 @@ def _statuses(inputs: Inputs) -> PrintedTable:
         (
             "Zero, constant and not finite: no measure has a value. Sparse: fewer positive pixels "
             "than the explanation keeps; only those are kept. Few superpixels: under 20 (LIME). "
+            "Denominator ≤ 0: Grad-CAM++ divides by nothing at some pixel, which then weighs 0. "
             "Ties: share of the kept pixels that only a fixed random order chose.",
         ),
         heads=2,

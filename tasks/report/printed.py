@@ -102,7 +102,7 @@ class PrintedTable:
         """Give the table as Markdown, its groups folded into the titles."""
         titles = [f"{c.group} {c.title}".strip() for c in self.columns]
         rule = ["---:" if c.kind is not Kind.TEXT else "---" for c in self.columns]
-        rows = [[cell.text for cell in self.cells(row)] for row in self.rows]
+        rows = [[f"{c.text} {c.small}".strip() for c in self.cells(row)] for row in self.rows]
         lines = ["| " + " | ".join(map(markdown_text, line)) + " |" for line in [titles, *rows]]
         lines.insert(1, "| " + " | ".join(rule) + " |")
         return "\n".join(lines)

@@ -10,9 +10,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
-from tasks.summarise.separation import together
+from saliency_audit.statistics.ranking import auroc
+from saliency_audit.statistics.resampling import Bootstrap
+from tasks.summarise.separation import area_difference, area_interval, together
 
 KEYS = ["image_id", "label"]
 NO_TRUTH = ["label_absent", "no_ground_truth", "ground_truth_empty"]
@@ -268,3 +273,24 @@ def test_a_score_that_knows_the_answer_separates_and_a_coin_does_not(make_projec
     interval = own["auroc_difference"]["c_iou-predicted_area"]
     assert interval["low"] is not None
     assert interval["low"] > 0
+
+
+@given(
+    arrays(float, 12, elements=st.sampled_from([0.1, 0.2, 0.2000001, 0.7])),
+    arrays(bool, 12),
+)
+def test_an_interval_is_of_the_same_auroc(scores, correct):
+    found = area_interval(scores, correct, np.arange(12), Bootstrap(replicates=100))
+    same(found["estimate"], auroc(scores, correct))
+
+
+def test_an_interval_of_a_difference_holds_that_of_either_side():
+    rng = np.random.default_rng(1)
+    correct = rng.random(400) < 0.6
+    good, poor = correct + rng.normal(0, 0.5, 400), correct + rng.normal(0, 4, 400)
+    groups, bootstrap = np.arange(400) // 2, Bootstrap(replicates=300)
+    found = area_difference(good, poor, correct, groups, bootstrap)
+    same(found["estimate"], auroc(good, correct) - auroc(poor, correct))
+    assert 0 < found["low"] < found["estimate"] < found["high"]
+    swapped = area_difference(poor, good, correct, groups, bootstrap)
+    assert swapped["low"] == pytest.approx(-found["high"])
