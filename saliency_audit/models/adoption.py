@@ -97,8 +97,7 @@ def with_weights(
     else:
         network = build(specification.architecture, outputs, size)
     load_into(network, state, specification.architecture)
-    network.eval()
-    return _wrapped(network, specification, labels, labelling)
+    return _wrapped(network, specification, labels, labelling).eval()
 
 
 def output_count(labels: tuple[str, ...], labelling: Labelling) -> int:

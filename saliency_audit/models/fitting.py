@@ -8,6 +8,7 @@ the module of the model.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import math
@@ -321,7 +322,7 @@ def _fingerprint(
 def _write(
     path: Path, key: str, network: nn.Module, optimiser: torch.optim.Optimizer, state: _State
 ) -> None:
-    partial = path.with_name(path.name + ".partial")
+    content = io.BytesIO()
     torch.save(
         {
             "version": STATE_VERSION,
@@ -332,9 +333,13 @@ def _write(
             "best": state.best,
             "best_weights": state.best_weights,
         },
-        partial,
+        content,
     )
-    with partial.open("rb") as file:
+    # Written by Python, so that a full disk is an OSError that names the file.
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        file.write(content.getbuffer())
+        file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
 

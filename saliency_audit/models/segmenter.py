@@ -266,7 +266,7 @@ def train_segmenter(
         )
 
     segmenter.to(compute.start())
-    return fit(
+    history = fit(
         segmenter.network,
         loss,
         {
@@ -279,6 +279,8 @@ def train_segmenter(
         checkpoint=checkpoint,
         progress=progress,
     )
+    segmenter.eval()
+    return history
 
 
 def _with_masks(indices: Sequence[int], known: NDArray[np.bool_], split: str) -> list[int]:

@@ -98,7 +98,7 @@ def train(
         return classification_loss(scores, wanted, classifier.labelling, weights.to(scores.device))
 
     classifier.to(compute.start())
-    return fit(
+    history = fit(
         network,
         loss,
         {"train": data.train, "tune": data.tune},
@@ -108,6 +108,8 @@ def train(
         checkpoint=checkpoint,
         progress=progress,
     )
+    classifier.eval()
+    return history
 
 
 def as_pixels(images: NDArray[np.uint8]) -> Tensor:

@@ -29,9 +29,10 @@ def save_weights(path: Path, state: Mapping[str, Tensor]) -> None:
 
     No metadata goes in: several keys would be written in random order.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    save_file({name: _plain(tensor) for name, tensor in state.items()}, path)
+    # Written by Python, so that a full disk is an OSError that names the file.
+    path.write_bytes(save({name: _plain(tensor) for name, tensor in state.items()}))
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -156,7 +156,7 @@ def test_pretrained_weights_without_a_network_are_a_clear_error(
     # The hub would try again for a minute before it gives up.
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf"))
-    with pytest.raises(ModelError, match="cannot be had .*pretrained: false"):
+    with pytest.raises(ModelError, match=r"cannot be had .*pretrained: false"):
         build(architecture, 2, (32, 32), pretrained=True)
 
 

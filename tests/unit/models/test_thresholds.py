@@ -1,6 +1,7 @@
 """Decision thresholds against all thresholds there are, and the rules of prediction."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from saliency_audit.models.thresholds import decide, fit_threshold, fit_threshol
 def brute_force(values, target):
     """The best F1 as a fraction, and every midpoint that reaches it."""
     distinct = sorted(set(values.tolist()))
-    candidates = [(a + b) / 2 for a, b in zip(distinct, distinct[1:], strict=False)]
+    candidates = [(a + b) / 2 for a, b in pairwise(distinct)]
     scores = {}
     for tau in candidates:
         hit = sum(bool(t) and v > tau for v, t in zip(values, target, strict=True))
