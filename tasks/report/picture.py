@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
 
-#: The longest side, in pixels, up to which an image is kept without loss.
+#: The longest side, in pixels, up to which an image or a map is kept as it is.
 LOSSLESS_SIDE = 128
 #: Shades of a map's picture: enough for the eye, and small.
 SHADES = 64
@@ -45,9 +45,22 @@ def palette() -> tuple[tuple[int, int, int], ...]:
 
 
 def map_uri(values: NDArray[np.float16]) -> str:
-    """Give a map (H, W) in [0, 1] in the colours of ``palette``."""
-    shades = np.minimum(values.astype(np.float32) * SHADES, SHADES - 1).astype(np.uint8)
+    """Give a map (H, W) in [0, 1] in the colours of ``palette``; a large one drawn smaller."""
+    drawn = _smaller(values.astype(np.float32))
+    shades = np.minimum(drawn * SHADES, SHADES - 1).astype(np.uint8)
     return data_uri(_indexed(shades, palette()))
+
+
+def _smaller(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Average blocks of a map so that its longest side is at most ``LOSSLESS_SIDE``."""
+    factor = -(-max(values.shape) // LOSSLESS_SIDE)
+    if factor == 1:
+        return values
+    from PIL import Image
+
+    height, width = (max(1, side // factor) for side in values.shape)
+    picture = Image.fromarray(values).resize((width, height), Image.Resampling.BOX)
+    return np.asarray(picture, dtype=np.float32)
 
 
 def overlay_uri(top: Mask, segx: Mask | None) -> str:

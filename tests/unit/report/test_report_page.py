@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import io
 import json
 import math
 import re
@@ -18,10 +20,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image
 
+from saliency_audit.datasets.encoding import encode_image
 from saliency_audit.errors import DataError
 from tasks.report.chart import Axis
-from tasks.report.picture import outline
+from tasks.report.picture import image_uri, map_uri, outline, overlay_uri, palette
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 HOSTILE = (
@@ -315,6 +319,38 @@ def test_the_stages_of_the_report_import_no_torch(root):
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
     )
     assert found.stdout.strip() == "[]"
+
+
+def test_pictures_of_large_images_are_small_and_of_small_ones_exact():
+    rng = np.random.default_rng(0)
+    large = rng.integers(0, 256, (224, 224, 3)).astype(np.uint8)
+    assert image_uri(large, encode_image(large)).startswith("data:image/jpeg;base64,")
+    assert opened(map_uri(rng.random((224, 300)).astype(np.float16))).size == (100, 74)
+    small = rng.integers(0, 256, (64, 48, 3)).astype(np.uint8)
+    shown = np.asarray(opened(image_uri(small, encode_image(small))))
+    assert (shown == small).all()
+
+
+def test_a_map_is_drawn_in_the_colour_of_each_value():
+    values = np.linspace(0, 1, 64, dtype=np.float16).reshape(8, 8)
+    shown = np.asarray(opened(map_uri(values)).convert("RGB")).reshape(-1, 3)
+    light = shown @ [0.2126, 0.7152, 0.0722]
+    assert (np.diff(light) >= -2).all()
+    assert tuple(shown[0]) == palette()[0]
+    assert tuple(shown[-1]) == palette()[-1]
+
+
+def test_an_overlay_is_white_for_the_map_and_red_for_segx():
+    top = np.array([[True, True, False]])
+    shown = np.asarray(opened(overlay_uri(top, np.array([[False, True, False]]))).convert("RGBA"))
+    white, red, nothing = shown[0].tolist()
+    assert white == [255, 255, 255, 255]
+    assert red[0] > 200 > 60 > red[1]
+    assert nothing[3] == 0
+
+
+def opened(uri):
+    return Image.open(io.BytesIO(base64.b64decode(uri.split(",", 1)[1])))
 
 
 @given(arrays(bool, st.tuples(st.integers(1, 7), st.integers(1, 7))))
