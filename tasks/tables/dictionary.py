@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FunctionType
 
 import tasks.tables
+from saliency_audit.datasets.vocabulary import NOTES, REASONS
 from tasks.tables.table import Column, Table
 
 #: Where each table lies; the order of the stages.
@@ -65,7 +66,16 @@ def _sized(value: object) -> Table | None:
 
 def write() -> str:
     """Give the page as Markdown."""
-    return "\n".join([HEAD, *(_section(table) for table in declared())])
+    words = [
+        _words("Why a row or file is set aside", "reason", REASONS),
+        _words("What is odd in an image or its masks", "note", NOTES),
+    ]
+    return "\n".join([HEAD, *(_section(table) for table in declared()), *words])
+
+
+def _words(title: str, head: str, meanings: Mapping[str, str]) -> str:
+    rows = "\n".join(f"| `{word}` | {meaning} |" for word, meaning in meanings.items())
+    return f"## {title}\n\n| {head} | meaning |\n| --- | --- |\n{rows}\n"
 
 
 def _section(table: Table) -> str:
