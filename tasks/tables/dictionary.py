@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
+from inspect import signature
 from pathlib import Path
 from types import FunctionType
 
@@ -60,7 +61,8 @@ def _sized(value: object) -> Table | None:
         return value
     if not isinstance(value, FunctionType) or value.__annotations__.get("return") != Table:
         return None
-    table: Table = value(64, 64)
+    wanted = {"height": 64, "width": 64, "methods": 5}
+    table: Table = value(*(wanted[name] for name in signature(value).parameters))
     return table
 
 
