@@ -12,10 +12,12 @@ from pathlib import Path
 
 from tasks.code_digest import import_closure, source_file
 
-#: What a stage imports by name, which no look at the imports can see: whole folders.
+#: What a stage takes by name, which no look at the imports can see: whole folders.
 BY_NAME = {
     "ingest": ("saliency_audit/datasets",),
     "explain": ("saliency_audit/attribution",),
+    "report": ("tasks/report/templates",),
+    "index": ("tasks/report/templates",),
 }
 #: Where the code lies that a stage may depend on.
 CODE = ("saliency_audit/", "tasks/")

@@ -115,7 +115,7 @@ def write_folder(folder: Path, files: dict[str, str]) -> None:
 STAGE = Stage(
     "report",
     ("dataset",),
-    ("audits", "measures", "agreement", "report", "split"),
+    ("audits", "measures"),
     run,
 )
 
