@@ -114,7 +114,9 @@ def _slots(root: Path) -> int:
     from tasks.params import load
 
     threads = load(["compute"], root / "params.yaml").read("compute", Compute).threads
-    return max(1, len(os.sched_getaffinity(0)) // threads)
+    # macOS does not say which cores a process may use.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, (cores or 1) // threads)
 
 
 def _say_plan(graph: Mapping[str, Node], plan: list[str], console: Console) -> None:

@@ -74,6 +74,10 @@ def checked(key: str, value: object, wanted: Any) -> object:
         if value not in options:
             raise ParameterError(f"{key} is {value!r}: give one of {', '.join(map(str, options))}")
         return value
+    if origin is Mapping:
+        if not isinstance(value, Mapping):
+            raise ParameterError(f"{key} is {value!r}: give a mapping of names to values")
+        return dict(value)
     if wanted is float and type(value) is int:
         return float(value)
     if type(value) is not wanted:

@@ -5,7 +5,6 @@ What belongs here reads columns of numbers and knows neither maps nor models:
 - ``classification``: what predicted labels get right (precision, recall, F1, confusion);
 - ``probabilities``: what probabilities are worth (reliability, calibration error, Brier, log loss);
 - ``ranking``: what scores put in order (AUROC, average precision, risk and coverage);
-- ``combination``: several scores of one prediction joined to one;
 - ``means``: means with their counts, over rows and over labels;
 - ``resampling``: how far a figure would move with other patients (bootstrap over groups).
 """
