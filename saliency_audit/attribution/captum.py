@@ -153,7 +153,9 @@ class Captum:
         self, method: Any, image: Tensor, label: int, key: str, options: Mapping[str, Any]
     ) -> Any:
         """Give the map (H, W), float64, of one image (1, 3, H, W)."""
-        with global_seed(legacy_seed(self.seed, key)):
+        import torch
+
+        with global_seed(legacy_seed(self.seed, key)), torch.enable_grad():
             try:
                 found = method.attribute(image.clone().requires_grad_(), target=label, **options)
             except (

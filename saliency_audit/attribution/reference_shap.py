@@ -84,7 +84,7 @@ class GradientExplainer:
                     if label not in asked:
                         continue
                     seed = legacy_seed(self.seed, key)
-                    with global_seed(seed):
+                    with global_seed(seed), torch.enable_grad():
                         values = explainer.shap_values(
                             image[None].to(compute.device), nsamples=self.samples, rseed=seed
                         )
