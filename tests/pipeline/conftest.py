@@ -127,8 +127,15 @@ def make_checkout(root: Path, path: Path) -> Checkout:
 
 @pytest.fixture(scope="module")
 def new_checkout(root, tmp_path_factory) -> Callable[[], Checkout]:
-    """Give fresh miniature checkouts."""
-    return lambda: make_checkout(root, tmp_path_factory.mktemp("checkout"))
+    """Give fresh miniature checkouts, all of the code as it is now."""
+    code = make_checkout(root, tmp_path_factory.mktemp("code"))
+
+    def make() -> Checkout:
+        path = tmp_path_factory.mktemp("checkout") / "project"
+        shutil.copytree(code.path, path)
+        return Checkout(path)
+
+    return make
 
 
 @pytest.fixture(scope="module")
