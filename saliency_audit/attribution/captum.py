@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from saliency_audit.attribution.blocks import explained_block
 from saliency_audit.attribution.captum_classes import (
     HOOKS_ACTIVATIONS,
@@ -90,8 +92,11 @@ class Captum:
     ) -> list[list[RawMap]]:
         """Explain labels of images; see ``Method.explain``.
 
-        Raises ModelError where captum cannot explain the network.
+        A label whose score is no number has a map of NaN. Raises ModelError where captum cannot
+        explain the network.
         """
+        import torch
+
         check_request(classifier, images, labels, keys)
         kind = captum_class(self.class_name)
         size = (int(images.shape[2]), int(images.shape[3]))
@@ -99,14 +104,22 @@ class Captum:
         if kind.needs_baselines:
             baselines = background_of(f"captum:{kind.name}", images, background)
             options["baselines"] = compute.place(baselines)
+        if len(images) == 0:
+            return []
         with evaluating(classifier), _out_of_place(classifier):
+            with torch.no_grad():
+                numbers = compute.call(classifier, images).isfinite().tolist()
             method = self._build(kind, classifier, size, compute)
             return [
                 [
-                    RawMap(self._map(method, compute.place(image[None]), label, key, options))
+                    RawMap(
+                        self._map(method, compute.place(image[None]), label, key, options)
+                        if number[label]
+                        else np.full(size, np.nan)
+                    )
                     for label in asked
                 ]
-                for image, asked, key in zip(images, labels, keys, strict=True)
+                for image, asked, key, number in zip(images, labels, keys, numbers, strict=True)
             ]
 
     def _build(

@@ -74,11 +74,15 @@ class LimeImageExplainer:
         import torch
         from lime.lime_image import LimeImageExplainer as Explainer
 
+        finite = True
+
         def scores(points: NDArray[Any]) -> NDArray[np.float64]:
+            nonlocal finite
             pixels = torch.from_numpy(points.astype(np.float32)).permute(0, 3, 1, 2)
             with torch.no_grad():
                 found = explained_scores(classifier, pixels, self.score, compute)
-            return np.asarray(found.double().cpu().numpy())
+            finite = finite and bool(found.isfinite().all())
+            return np.asarray(found.nan_to_num().double().cpu().numpy())
 
         with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
             explanation = Explainer(random_state=legacy_seed(self.seed, key)).explain_instance(
@@ -89,6 +93,8 @@ class LimeImageExplainer:
                 num_samples=self.samples,
                 batch_size=compute.batch,
             )
+        if not finite:  # the package would stop with an error
+            return [RawMap(np.full(tuple(image.shape[1:]), np.nan)) for _ in labels]
         segments = numbered(explanation.segments)
         count = int(segments.max()) + 1
         status = "few_superpixels" if count < ENOUGH_SUPERPIXELS else None

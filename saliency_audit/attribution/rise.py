@@ -96,7 +96,7 @@ class Rise:
             return []
         size = (int(image.shape[1]), int(image.shape[2]))
         image = image.to(compute.device)
-        sums = _Sums()
+        sums = _Sums(len(labels), size[0] * size[1], compute.device)
         for masks in mask_stream(
             self.samples,
             self.grid,
@@ -120,39 +120,36 @@ class Rise:
 class _Sums:
     """Sums over masks, in float64: of (f - f_1) M, of M, and of f - f_1.
 
-    As differences from the first score, because a constant score then gives exactly 0.
+    As differences from the first score, because a constant score then gives exactly 0. Each label
+    is summed on its own, so that its bits do not depend on the labels beside it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, labels: int, pixels: int, device: str) -> None:
+        import torch
+
         self._count = 0
-        self._first: Tensor | float = 0.0
-        self._weighted: Tensor | float = 0.0
-        self._coverage: Tensor | float = 0.0
-        self._deviation: Tensor | float = 0.0
+        self._first = torch.zeros(labels, dtype=torch.float64, device=device)
+        self._weighted = self._first.new_zeros((labels, pixels))
+        self._coverage = self._first.new_zeros(pixels)
+        self._deviation = self._first.new_zeros(labels)
 
     def add(self, scores: Tensor, masks: Tensor) -> None:
         """Add scores (n, L) of masks (n, H·W), both float64."""
         if self._count == 0:
             self._first = scores[0].clone()
-        deviations = scores - self._first
         self._count += len(scores)
-        self._weighted = deviations.T @ masks + self._weighted
-        self._coverage = masks.sum(dim=0) + self._coverage
-        self._deviation = deviations.sum(dim=0) + self._deviation
+        self._coverage += masks.sum(dim=0)
+        for label, deviations in enumerate((scores - self._first).T.contiguous()):
+            self._weighted[label] += deviations @ masks
+            self._deviation[label] += deviations.sum()
 
     def plain(self, visible: float) -> Tensor:
         """Give Σ f M / (N · visible), (L, H·W)."""
-        import torch
-
-        offset = torch.outer(torch.as_tensor(self._first), torch.as_tensor(self._coverage))
+        offset = self._first[:, None] * self._coverage
         return (self._weighted + offset) / (self._count * visible)
 
     def centred(self) -> Tensor:
         """Give Σ (f - f̄) M / Σ M, (L, H·W), each shifted to a minimum of 0."""
-        import torch
-
-        mean = torch.as_tensor(self._deviation) / self._count
-        maps = (
-            self._weighted - torch.outer(mean, torch.as_tensor(self._coverage))
-        ) / torch.as_tensor(self._coverage)
+        mean = self._deviation[:, None] / self._count
+        maps = (self._weighted - mean * self._coverage) / self._coverage
         return maps - maps.amin(dim=1, keepdim=True)

@@ -48,7 +48,8 @@ class WeightedRidge:
     """Ridge regression with an unpenalised intercept and weighted rows, solved in closed form.
 
     Rows are added in a stream, and only sums over them are kept, in float64. ``features`` S and
-    ``targets`` L are the columns of what is added; ``alpha`` is the penalty, 0 or more.
+    ``targets`` L are the columns of what is added; ``alpha`` is the penalty, 0 or more. Each
+    target is summed and solved on its own, so that its bits do not depend on the others.
 
     >>> ridge = WeightedRidge(1, 1, alpha=0.0)
     >>> ridge.add(np.array([[0.0], [1.0]]), np.array([[1.0], [3.0]]), np.ones(2))
@@ -71,16 +72,18 @@ class WeightedRidge:
         weighted = x * weights[:, None]
         self._weight += float(weights.sum())
         self._x += weighted.sum(axis=0)
-        self._y += weights @ y
         self._xx += weighted.T @ x
-        self._xy += weighted.T @ y
+        for target, column in enumerate(np.ascontiguousarray(y.T)):
+            self._y[target] += weights @ column
+            self._xy[:, target] += column @ weighted
 
     def coefficients(self) -> NDArray[np.float64]:
         """Give the coefficients (S, L); NaN for targets that hold NaN or infinity."""
         xx = self._xx - np.outer(self._x, self._x) / self._weight
-        xy = self._xy - np.outer(self._x, self._y) / self._weight
         penalised = xx + self._alpha * np.eye(len(xx))
-        finite = np.isfinite(xy).all(axis=0)
-        found = np.full(xy.shape, np.nan)
-        found[:, finite] = np.linalg.lstsq(penalised, xy[:, finite], rcond=None)[0]
+        found = np.full(self._xy.shape, np.nan)
+        for target, (y, xy) in enumerate(zip(self._y, self._xy.T, strict=True)):
+            right = xy - self._x * (y / self._weight)
+            if np.isfinite(right).all():
+                found[:, target] = np.linalg.lstsq(penalised, right, rcond=None)[0]
         return found

@@ -1,7 +1,7 @@
 """Grad-CAM++ against Eq 19 with derivatives taken one by one, in float64.
 
-No library is the oracle here. pytorch-grad-cam adds 1e-6 to the denominator (and takes α where
-g is 0); others leave out the factor ΣA or take powers of the probability's gradient.
+No library is the oracle here: pytorch-grad-cam adds 1e-6 to the denominator, which outweighs g²
+where gradients are small.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def test_the_map_is_its_definition_mask_by_mask(small, images, estimator, score)
         for mask in masks:
             found = exact(images[:1].double() * torch.from_numpy(mask))
             found = exact.probabilities(found) if score == "probability" else found
-            scores.append(float(found[0, label]))
+            scores.append(float(found[0, label].detach()))
         if estimator == "plain":
             expected = sum(f * m for f, m in zip(scores, masks, strict=True)) / (samples * 0.4)
         else:
