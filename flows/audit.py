@@ -65,7 +65,12 @@ def audit(
         validate_parameters=False,
     )
     def saliency_audit() -> State[dict[str, Outcome]]:
-        outcomes = _schedule(graph, plan, slots, _submit(root, folder, running, watch), watch)
+        try:
+            outcomes = _schedule(graph, plan, slots, _submit(root, folder, running, watch), watch)
+        except BaseException:
+            # Prefect waits for its tasks before it gives an interrupt on: end what they wait for.
+            running.stop()
+            raise
         failed = [name for name, outcome in outcomes.items() if outcome.state == "failed"]
         if failed:
             return Failed(message=f"failed: {', '.join(failed)}", data=outcomes)
