@@ -21,9 +21,28 @@ if TYPE_CHECKING:
 
 #: The name that asks for the last convolution itself, as the SegX authors do.
 LAST_CONV2D = "last_conv2d"
+#: What a block's name ends with where its input is explained instead of its output.
+INPUT = ":input"
 #: Large enough that no usual network shrinks it to one pixel, and not square, so that channels
 #: that come last are not taken for columns.
 TRACED_SIZE = (128, 160)
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """A tensor as it was when a module read or gave it: in-place changes raise its version."""
+
+    values: torch.Tensor
+    version: int
+    rectified: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.values.shape)
+
+    def is_still(self, earlier: _Tensor) -> bool:
+        """Whether nothing was computed between the two."""
+        return self.values is earlier.values and self.version == earlier.version
 
 
 @dataclass(frozen=True)
@@ -32,22 +51,25 @@ class _Call:
 
     name: str
     module: nn.Module
-    given: tuple[int, ...] | None
-    result: tuple[int, ...] | None
+    given: _Tensor | None
+    result: _Tensor | None
 
 
 def explained_block(
     classifier: Classifier, name: str | None = None, *, image_size: tuple[int, int] = TRACED_SIZE
 ) -> tuple[str, nn.Module]:
-    """Give the dotted name and the module whose output is explained.
+    """Give the dotted name and the module whose activations are explained.
+
+    The activations are the module's output, or its input where the name ends with ``:input``.
 
     ``name``: None for the last convolutional *block*: the outermost module around the last
-    convolution whose output still has the layout of the image, with the normalisation and
-    activation modules that follow it at once (ResNet ``layer4``, DenseNet and VGG ``features``,
-    the CNN of XAIMed ``bn2``, before its pooling). ``last_conv2d`` for the last convolution
-    itself; any other name is a module of ``classifier.network``. ``image_size``: (H, W) in pixels
-    of the images, for networks that take no other. Raises ModelError where there is no such block
-    (a transformer) or no such module.
+    convolution whose output still has the layout of the image, or what follows it at once in the
+    same shape, if that is the last that is rectified. So: ResNet ``layer4``, DenseNet and VGG
+    ``features``; of XAIMed's CNN, which calls a ReLU between ``conv2`` and ``bn2``, the input
+    ``bn2:input`` (the output of ``bn2`` has negative sums, of which Grad-CAM++ makes nothing).
+    ``last_conv2d`` for the last convolution itself; any other name is a module of
+    ``classifier.network``. ``image_size``: (H, W) in pixels of the images, for networks that take
+    no other. Raises ModelError where there is no such block (a transformer) or no such module.
 
     >>> from torch import nn
     >>> from saliency_audit.labelling import Labelling
@@ -58,7 +80,7 @@ def explained_block(
     ('1', ReLU())
     """
     if name is not None and name != LAST_CONV2D:
-        return name, _named(classifier.network, name)
+        return name, _named(classifier.network, name.removesuffix(INPUT))
     calls, size = _trace(classifier, image_size)
     last = _last_convolution(calls, size)
     if last is None:
@@ -68,8 +90,7 @@ def explained_block(
     block = _outermost(calls, last, size)
     if _reads_tokens(calls[block + 1 :]):
         raise _no_block()
-    found = calls[_with_followers(calls, block)]
-    return found.name, found.module
+    return _last_rectified(calls, block)
 
 
 def _named(network: nn.Module, name: str) -> nn.Module:
@@ -116,32 +137,47 @@ def _calls(classifier: Classifier, size: tuple[int, int]) -> list[_Call]:
     def record(name: str, module: nn.Module) -> torch.utils.hooks.RemovableHandle:
         def hook(_: nn.Module, inputs: tuple[object, ...], output: object) -> None:
             given = inputs[0] if inputs else None
-            calls.append(_Call(name, module, _shape(given), _shape(output)))
+            calls.append(_Call(name, module, _tensor(given), _tensor(output, module)))
 
         return module.register_forward_hook(hook)
 
     handles = [record(name, module) for name, module in network.named_modules() if name]
-    mean = classifier.get_buffer("mean")
+    noise = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(0)) * 4 - 2
     try:
         with evaluating(network), torch.no_grad():
-            network(mean.new_zeros((1, 3, *size)))
+            network(noise.to(classifier.get_buffer("mean")))
     finally:
         for handle in handles:
             handle.remove()
     return calls
 
 
-def _shape(value: object) -> tuple[int, ...] | None:
+def _tensor(value: object, giver: nn.Module | None = None) -> _Tensor | None:
+    """Describe what a module read, or what ``giver`` gave, if it is a tensor.
+
+    What a convolution or a normalisation gives is never called rectified: whether it has negative
+    values is up to its weights, and the block is not to be.
+    """
     import torch
 
-    return tuple(value.shape) if isinstance(value, torch.Tensor) else None
+    if not isinstance(value, torch.Tensor):
+        return None
+    rectified = not _is_affine(giver) and bool((value >= 0).all())
+    return _Tensor(value, value._version, rectified)
 
 
-def _keeps_layout(shape: tuple[int, ...] | None, size: tuple[int, int]) -> bool:
-    """Whether a shape is (B, C, h, w) with more than one pixel each way, scaled alike."""
-    if shape is None or len(shape) != 4 or min(shape[2:]) < 2:
+def _is_affine(module: nn.Module | None) -> bool:
+    from torch import nn
+
+    affine = (nn.Conv2d, nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
+    return isinstance(module, affine) and not list(module.children())
+
+
+def _keeps_layout(tensor: _Tensor | None, size: tuple[int, int]) -> bool:
+    """Whether a tensor is (B, C, h, w) with more than one pixel each way, scaled alike."""
+    if tensor is None or len(tensor.shape) != 4 or min(tensor.shape[2:]) < 2:
         return False
-    strides = size[0] / shape[2], size[1] / shape[3]
+    strides = size[0] / tensor.shape[2], size[1] / tensor.shape[3]
     return max(strides) < 1.5 * min(strides)
 
 
@@ -166,14 +202,29 @@ def _outermost(calls: list[_Call], inner: int, size: tuple[int, int]) -> int:
     return around[-1] if around else inner
 
 
-def _with_followers(calls: list[_Call], block: int) -> int:
-    """Find the last of the normalisations and activations called right after the block."""
-    shape = calls[block].result
-    last = block
-    for index in range(block + 1, len(calls)):
-        if calls[index].result != shape or _mixes(calls[index].module):
+def _last_rectified(calls: list[_Call], block: int) -> tuple[str, nn.Module]:
+    """Find the last rectified activations from a block's output on, in one shape.
+
+    Followed are the normalisations and activations called right after the block, and the input of
+    the first module that is none of them, such as the pooling: between modules, a network may
+    have called functions. Where nothing is rectified it is the last output.
+    """
+    previous = calls[block].result
+    last = calls[block].name, calls[block].module
+    if previous is None:
+        return last
+    shape, found = previous.shape, previous.rectified
+    for call in calls[block + 1 :]:
+        if call.given is None or call.given.shape != shape:
             break
-        last = index
+        if call.given.rectified and not previous.rectified and not call.given.is_still(previous):
+            last, found = (call.name + INPUT, call.module), True
+        if call.result is None or call.result.shape != shape or _mixes(call.module):
+            break
+        if call.result.rectified or not found:
+            last = call.name, call.module
+        previous = call.result
+        found = found or previous.rectified
     return last
 
 
@@ -191,6 +242,10 @@ def _reads_tokens(calls: list[_Call]) -> bool:
 
     return any(
         isinstance(call.module, nn.MultiheadAttention)
-        or (isinstance(call.module, nn.Linear) and call.given is not None and len(call.given) > 2)
+        or (
+            isinstance(call.module, nn.Linear)
+            and call.given is not None
+            and len(call.given.shape) > 2
+        )
         for call in calls
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from saliency_audit.attribution.blocks import explained_block
+from saliency_audit.attribution.blocks import INPUT, explained_block
 from saliency_audit.attribution.captum_classes import (
     HOOKS_ACTIVATIONS,
     CaptumClass,
@@ -31,7 +31,7 @@ from saliency_audit.errors import ModelError, ParameterError
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from saliency_audit.compute import Compute
     from saliency_audit.models.classifier import Classifier
@@ -101,6 +101,9 @@ class Captum:
         kind = captum_class(self.class_name)
         size = (int(images.shape[2]), int(images.shape[3]))
         options = self._options(kind, size, compute)
+        if kind.reads_layer and "attribute_to_layer_input" in kind.takes:
+            name, _ = self._block(classifier, size)
+            options["attribute_to_layer_input"] = name.endswith(INPUT)
         if kind.needs_baselines:
             baselines = background_of(f"captum:{kind.name}", images, background)
             options["baselines"] = compute.place(baselines)
@@ -134,9 +137,7 @@ class Captum:
         if kind.name in HOOKS_ACTIVATIONS:
             _check_activations(kind.name, classifier)
         if kind.reads_layer:
-            return kind.kind(
-                classifier, explained_block(classifier, self.block, image_size=size)[1], **building
-            )
+            return kind.kind(classifier, self._block(classifier, size)[1], **building)
         if not kind.reads_function:
             return kind.kind(classifier, **building)
 
@@ -144,6 +145,9 @@ class Captum:
             return explained_scores(classifier, points, self.score, compute)
 
         return kind.kind(scores, **building)
+
+    def _block(self, classifier: Classifier, size: tuple[int, int]) -> tuple[str, nn.Module]:
+        return explained_block(classifier, self.block, image_size=size)
 
     def _options(
         self, kind: CaptumClass, size: tuple[int, int], compute: Compute

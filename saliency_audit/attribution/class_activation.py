@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from saliency_audit.attribution.blocks import explained_block
+from saliency_audit.attribution.blocks import INPUT, explained_block
 from saliency_audit.attribution.method import RawMap, check_request
 from saliency_audit.compute import evaluating
 from saliency_audit.errors import ModelError
@@ -30,10 +30,10 @@ Weigh = Callable[["Tensor", "Tensor"], tuple["Tensor", "Tensor"]]
 
 
 class _Captured:
-    """The output of a block during one forward pass.
+    """The activations of a block during one forward pass.
 
-    ``own``: as the block gave it; ``read``: as the head reads it, after what the network did to
-    it in place (torchvision's DenseNet applies its last ReLU so).
+    ``own``: as the block gave (or got) them; ``read``: as the head reads them, after what the
+    network did to them in place (torchvision's DenseNet applies its last ReLU so).
     """
 
     own: Tensor | None = None
@@ -42,22 +42,32 @@ class _Captured:
 
 @contextmanager
 def _capturing(name: str, block: nn.Module) -> Iterator[_Captured]:
-    """Cut the graph at a block: gradients are recorded from its output on, and not before."""
+    """Cut the graph at a block: gradients are recorded from its activations on, not before."""
     import torch
 
     captured = _Captured()
 
-    def hook(_: nn.Module, inputs: object, output: object) -> Tensor:
-        if not isinstance(output, torch.Tensor) or output.ndim != 4:
+    def cut(value: object) -> Tensor:
+        if not isinstance(value, torch.Tensor) or value.ndim != 4:
             raise ModelError(
                 f"block {name} does not give activations (B, C, h, w): name a module that does"
             )
         torch.set_grad_enabled(True)
-        captured.own = output.detach().requires_grad_()
+        captured.own = value.detach().requires_grad_()
         captured.read = captured.own.clone()
         return captured.read
 
-    handle = block.register_forward_hook(hook)
+    def before(_: nn.Module, inputs: tuple[object, ...]) -> tuple[object, ...]:
+        return (cut(inputs[0] if inputs else None), *inputs[1:])
+
+    def after(_: nn.Module, inputs: object, output: object) -> Tensor:
+        return cut(output)
+
+    handle = (
+        block.register_forward_pre_hook(before)
+        if name.endswith(INPUT)
+        else block.register_forward_hook(after)
+    )
     try:
         with torch.no_grad():  # until the hook; the mode from before is restored here
             yield captured
@@ -77,9 +87,10 @@ def explain_by_block(
 ) -> list[list[RawMap]]:
     """Give the class activation maps m = ReLU(Σ w_k A_k), scaled up to the images.
 
-    A is the output of ``block`` (see ``blocks.explained_block``). The default block's activations
-    are those that the head reads, and so are the gradients; a block that is named gives its own
-    output. Bilinear, ``align_corners=False``. Arguments and errors as of ``Method.explain``.
+    A is the output of ``block``, or its input (see ``blocks.explained_block``). The default
+    block's activations are those that the head reads, and so are the gradients; a block that is
+    named gives its own. Bilinear, ``align_corners=False``. Arguments and errors as of
+    ``Method.explain``.
     """
     check_request(classifier, images, labels, keys)
     size = (int(images.shape[2]), int(images.shape[3]))

@@ -23,7 +23,7 @@ class GradCam:
     w_k = mean over pixels of ∂y/∂A_k; m = ReLU(Σ_k w_k A_k), scaled up bilinearly.
 
     ``block``: null for the last convolutional block, ``last_conv2d``, or the dotted name of a
-    module of the network.
+    module of the network, with ``:input`` behind it for what that module reads.
     """
 
     block: str | None = None

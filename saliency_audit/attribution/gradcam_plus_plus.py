@@ -27,7 +27,7 @@ class GradCamPlusPlus:
     ``nonpositive_denominator``.
 
     ``block``: null for the last convolutional block, ``last_conv2d``, or the dotted name of a
-    module of the network.
+    module of the network, with ``:input`` behind it for what that module reads.
     """
 
     block: str | None = None

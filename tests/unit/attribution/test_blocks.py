@@ -22,7 +22,7 @@ def classifier_of(network: nn.Module, size: tuple[int, int] | None = None) -> Cl
 @pytest.mark.parametrize(
     ("architecture", "size", "block", "last"),
     [
-        ("cnn", 48, "bn2", "conv2"),
+        ("cnn", 48, "bn2:input", "conv2"),
         ("resnet18", 48, "layer4", "layer4.1.conv2"),
         ("densenet121", 48, "features", "features.denseblock4.denselayer16.conv2"),
         ("timm:resnet10t", 64, "layer4", None),
@@ -35,9 +35,51 @@ def test_the_default_is_the_last_convolutional_block(architecture, size, block, 
     classifier = classifier_of(build(architecture, 2, (size, size)))
     name, module = explained_block(classifier, image_size=(size, size))
     assert name == block
-    assert module is classifier.network.get_submodule(block)
+    assert module is classifier.network.get_submodule(block.removesuffix(":input"))
     if last is not None:
         assert explained_block(classifier, "last_conv2d", image_size=(size, size))[0] == last
+
+
+class Functions(nn.Module):
+    """A residual block of functions, written out in the network itself."""
+
+    def __init__(self, rectify: bool) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Linear(4, 2)
+        self.rectify = rectify
+
+    def forward(self, points: torch.Tensor) -> torch.Tensor:
+        first = self.conv1(points)
+        features = first + self.norm(self.conv2(first))
+        features = features.relu() if self.rectify else features
+        return self.head(self.pool(features).flatten(1))
+
+
+def test_what_functions_rectify_is_what_the_pooling_reads():
+    assert explained_block(classifier_of(Functions(rectify=True)))[0] == "pool:input"
+    assert explained_block(classifier_of(Functions(rectify=False)))[0] == "norm"
+
+
+def test_a_norm_between_a_relu_and_the_pooling_is_left_out():
+    layers = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1)
+    network = nn.Sequential(*layers, nn.Flatten(), nn.Linear(4, 2))
+    assert explained_block(classifier_of(network))[0] == "1"
+    other = nn.Sequential(layers[0], layers[2], layers[1], *list(network)[3:])
+    assert explained_block(classifier_of(other))[0] == "2"
+
+
+def test_the_block_does_not_hang_on_the_weights():
+    classifier = classifier_of(build("cnn", 2, (32, 32)))
+    names = []
+    for bias in (-3.0, 0.0, 3.0):
+        with torch.no_grad():
+            classifier.network.bn2.bias.fill_(bias)
+            classifier.network.conv2.bias.fill_(bias)
+        names.append(explained_block(classifier, image_size=(32, 32))[0])
+    assert names == ["bn2:input"] * 3
 
 
 def test_a_networks_wrapping_does_not_change_its_block():

@@ -74,9 +74,9 @@ def test_hidden_squares_of_a_sum_are_what_they_add(of_function, name):
     np.testing.assert_allclose(found[0], 3 * squares.repeat_interleave(4, 1), rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["small", "resnet18"])
+@pytest.mark.parametrize("name", ["small", "cnn", "resnet18"])
 def test_its_gradcam_is_ours(classifier_named, images, name):
-    """But that captum's sum over channels is rectified before it is scaled up, as ours is."""
+    """Of the same default block, an input for the CNN, rectified and scaled up alike."""
     classifier = classifier_named(name)
     ours = GradCam().explain(classifier, images, [[1]] * 3, list("xyz"), compute=COMPUTE)
     theirs = explained("LayerGradCam", classifier, images)

@@ -41,9 +41,12 @@ def body_and_head(network: nn.Module):
 
         def body(x):
             x = network.pool(network.bn1(relu(network.conv1(x))))
-            return network.bn2(relu(network.conv2(x)))
+            return relu(network.conv2(x))
 
-        return body, lambda a: network.fc2(relu(network.fc1(network.pool(a).flatten(1))))
+        def head(a):
+            return network.fc2(relu(network.fc1(network.pool(network.bn2(a)).flatten(1))))
+
+        return body, head
     return network[:5], network[5:]
 
 
@@ -78,10 +81,9 @@ def captum_maps(classifier, module, images, label) -> np.ndarray:
     return LayerAttribution.interpolate(coarse, images.shape[2:], "bilinear")[:, 0].detach().numpy()
 
 
-@pytest.mark.parametrize("name", ["small", "resnet18"])
-def test_captum_agrees(classifier_named, images, compute, name):
+@pytest.mark.parametrize(("name", "block"), [("small", "4"), ("resnet18", "layer4")])
+def test_captum_agrees(classifier_named, images, compute, name, block):
     classifier = classifier_named(name)
-    block = {"small": "4", "resnet18": "layer4"}[name]
     theirs = captum_maps(classifier, classifier.network.get_submodule(block), images, 1)
     ours = explained(GradCam(), classifier, images, 1, compute)
     np.testing.assert_allclose(ours, theirs, atol=1e-5 * theirs.max())
