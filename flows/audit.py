@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -19,7 +20,7 @@ from flows.graph import Node
 from flows.stages import Outcome, Running, run_stage
 
 #: Seconds between two looks at the running stages.
-POLL = 0.1
+POLL = 0.2
 
 
 class Watch:
@@ -101,19 +102,28 @@ def _schedule(
     waiting = list(plan)
     active: dict[str, PrefectFuture[Outcome]] = {}
     outcomes: dict[str, Outcome] = {}
+    # A future's state asks the server each time; its callback costs nothing.
+    ended: SimpleQueue[str] = SimpleQueue()
     while waiting or active:
         for name in [n for n in waiting if _ready(graph[n], plan, outcomes)]:
             if len(active) < slots:
                 waiting.remove(name)
                 active[name] = submit(name)
+                active[name].add_done_callback(partial(_note, ended, name))
         if not active:
             break
-        time.sleep(POLL)
-        watch.tick()
-        for name in [n for n, future in active.items() if future.state.is_final()]:
-            outcomes[name] = _outcome(name, active.pop(name))
-            watch.finished(outcomes[name])
+        try:
+            name = ended.get(timeout=POLL)
+        except Empty:
+            watch.tick()
+            continue
+        outcomes[name] = _outcome(name, active.pop(name))
+        watch.finished(outcomes[name])
     return outcomes
+
+
+def _note(ended: SimpleQueue[str], name: str, _future: PrefectFuture[Outcome]) -> None:
+    ended.put(name)
 
 
 def _ready(node: Node, plan: list[str], outcomes: Mapping[str, Outcome]) -> bool:

@@ -62,15 +62,16 @@ def method_from_parameters(name: str, parameters: Mapping[str, object]) -> Metho
     return cast("Method", build(_dataclass(kind), rest))
 
 
-def parameters_schema(name: str, parameters: Mapping[str, object]) -> dict[str, dict[str, object]]:
+def parameters_schema(name: str, kind: str | None = None) -> dict[str, dict[str, object]]:
     """Give the type and the default of each parameter that a method takes, by its key.
 
-    Arguments as of ``method_from_parameters``; of the parameters, only ``class`` is read.
+    ``kind``: its ``class``, for a name that is not of ``METHODS``. Errors as of
+    ``method_from_parameters``.
 
-    >>> parameters_schema("rise", {})["samples"]
+    >>> parameters_schema("rise")["samples"]
     {'type': 'int', 'default': 4000}
     """
-    kind, _ = _resolve(name, {key: parameters[key] for key in ("class",) if key in parameters})
+    kind, _ = _resolve(name, {} if kind is None else {"class": kind})
     if kind.startswith(CAPTUM):
         from saliency_audit.attribution.captum import captum_schema
 

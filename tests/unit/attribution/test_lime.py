@@ -10,10 +10,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from lime.lime_image import LimeImageExplainer as Package
+from PIL import Image
 from sklearn.linear_model import Ridge
 from sklearn.metrics import pairwise_distances
 
-from saliency_audit.attribution.lime import Lime
+from saliency_audit.attribution.lime import ENOUGH_SUPERPIXELS, Lime
 from saliency_audit.attribution.maps import quantise
 from saliency_audit.attribution.reference_lime import LimeImageExplainer
 from saliency_audit.attribution.seeds import legacy_seed
@@ -179,6 +180,15 @@ def test_superpixels_are_found_at_a_larger_size_and_cover_the_image(images):
         assert segments.shape == (64, 64)
         assert sorted(np.unique(segments)) == list(range(segments.max() + 1))
     assert found.max() > coarse.max()
+
+
+@pytest.mark.parametrize("pattern", ["ham10000/images/*.jpg", "chestxdet/images/*.png"])
+def test_real_images_at_96_pixels_have_enough_superpixels_only_at_224(real_data, pattern):
+    for path in sorted(real_data.glob(pattern))[:2]:
+        small = Image.open(path).convert("RGB").resize((96, 96))
+        pixels = (np.asarray(small) / 255).astype(np.float32).transpose(2, 0, 1)
+        assert Quickshift(size=1).segments(pixels).max() + 1 < ENOUGH_SUPERPIXELS
+        assert Quickshift().segments(pixels).max() + 1 >= ENOUGH_SUPERPIXELS
 
 
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(1, 4))

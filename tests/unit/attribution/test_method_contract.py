@@ -224,6 +224,15 @@ def test_a_mirrored_image_has_a_mirrored_map(classifier_named, name, network):
     np.testing.assert_allclose(mirrored[:, ::-1], straight, atol=2e-4 * straight.max())
 
 
+def test_every_call_of_the_model_has_the_one_batch_shape(small, explain):
+    """So no call, and no memory, grows with the number of samples."""
+    classifier = copy.deepcopy(small)
+    shapes = set()
+    classifier.register_forward_hook(lambda _m, inputs, _o: shapes.add(tuple(inputs[0].shape)))
+    explain(classifier, [0, 1], [[0, 2], [1]])
+    assert shapes == {(COMPUTE.batch, 3, 64, 64)}
+
+
 def test_costs_are_counted_in_passes(small, images):
     """Rows that the network reads, padding taken off, are what the method says."""
     for name in ("gradcam", "gradcam_plus_plus", "shap", "lime", "rise"):

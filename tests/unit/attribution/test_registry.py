@@ -123,7 +123,7 @@ def test_captums_own_defaults_are_in_the_digest():
 def test_a_schema_tells_every_parameter_with_a_default_that_works(kind):
     parameters = {} if kind in METHODS else {"class": kind}
     name = kind if kind in METHODS else "x"
-    schema = parameters_schema(name, parameters)
+    schema = parameters_schema(name, None if kind in METHODS else kind)
     assert all(set(entry) == {"type", "default"} for entry in schema.values())
     defaults = {key: entry["default"] for key, entry in schema.items()}
     built = method_from_parameters(name, {**parameters, **defaults})
