@@ -41,14 +41,16 @@ class Running:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process group. DVC, its leader, may be gone before the stage that it started."""
     for sign, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
-        if process.poll() is not None:
-            return
-        try:
-            os.killpg(process.pid, sign)
-            process.wait(patience)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
-            continue
+        until = time.monotonic() + patience
+        while time.monotonic() < until:
+            process.poll()
+            try:
+                os.killpg(process.pid, sign)
+            except ProcessLookupError:
+                return
+            time.sleep(0.05)
 
 
 def run_stage(
