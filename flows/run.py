@@ -16,9 +16,10 @@ from flows.graph import Node, downstream, read_graph
 from flows.stages import Outcome
 from flows.validation import check_parameters
 from saliency_audit.errors import AuditError, ParameterError
+from tasks.stage import BAD_PARAMETER, FAILED, INTERRUPTED
 
-#: Exit codes, as docs/commands.md lists them.
-DONE, BAD_PARAMETER, FAILED, BUSY, INTERRUPTED = 0, 2, 3, 6, 130
+#: Exit codes besides those of a stage; docs/commands.md lists all.
+DONE, BUSY = 0, 6
 
 
 class BusyError(Exception):

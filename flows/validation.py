@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from saliency_audit.errors import AuditError, ParameterError
+from saliency_audit.errors import ParameterError
 from tasks.audits import Audit
 from tasks.params import SECTIONS, build, build_source, named, read_tree, refuse_unknown
 
@@ -63,5 +63,3 @@ def _check_methods(tree: Mapping[str, Any]) -> None:
             method_from_parameters(method, parameters)
         except ParameterError as error:
             raise ParameterError(f"params.yaml: method.{method}: {error}") from None
-        except AuditError:
-            raise
