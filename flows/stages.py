@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
+from typing import IO
 
 #: What DVC prints where it took a stage's outputs from its cache instead of running it.
 CACHED = re.compile(r"is cached - skipping run")
@@ -28,15 +30,42 @@ class Outcome:
     error: str = ""
 
 
+class StoppedError(Exception):
+    """The run was interrupted: no further stage starts."""
+
+
 @dataclass
 class Running:
-    """The stages that run now, so that an interrupt can end them all."""
+    """The stages that run now, so that an interrupt can end them all and no other starts."""
 
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    stopped: bool = False
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    def start(
+        self, name: str, command: list[str], root: Path, sink: IO[bytes], env: dict[str, str]
+    ) -> subprocess.Popen[bytes]:
+        """Start a stage in a process group of its own; raises StoppedError after ``stop``."""
+        with self._lock:
+            if self.stopped:
+                raise StoppedError(f"{name} was not started: the run was interrupted")
+            process = subprocess.Popen(
+                command,
+                cwd=root,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                env=env,
+                start_new_session=True,
+            )
+            self.processes[name] = process
+        return process
 
     def stop(self) -> None:
-        """End every running stage with its children."""
-        for process in list(self.processes.values()):
+        """End every running stage with its children; none starts from now on."""
+        with self._lock:
+            self.stopped = True
+            processes = list(self.processes.values())
+        for process in processes:
             _end(process)
 
 
@@ -64,15 +93,13 @@ def run_stage(
     log, progress = folder / f"{name}.log", progress_file(folder, name)
     started = time.monotonic()
     with log.open("wb") as sink:
-        process = subprocess.Popen(
+        process = running.start(
+            name,
             ["dvc", "--wait-for-lock", "repro", "-s", name],
-            cwd=root,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "SALIENCY_PROGRESS": str(progress.resolve())},
-            start_new_session=True,
+            root,
+            sink,
+            {**os.environ, "SALIENCY_PROGRESS": str(progress.resolve())},
         )
-        running.processes[name] = process
         try:
             code = process.wait()
         finally:

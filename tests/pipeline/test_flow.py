@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 AUDIT = "phantom_skin-tiny"
@@ -103,15 +104,26 @@ def test_an_interrupt_ends_the_stages_and_a_new_run_goes_on(audited):
         env={**os.environ, "CI": "1"},
     )
     running = f"tasks.explain {AUDIT} rise"
-    while process.poll() is None and running not in commands():
+    while process.poll() is None and running not in commands(audited.path):
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) != 0
-    assert running not in commands()
+    assert running not in commands(audited.path)
     tree["method"]["rise"]["samples"] = 64
     audited.write_params(tree)
     assert audited.audit("run").returncode == 0
 
 
-def commands():
-    return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+def commands(folder):
+    """Command lines of the processes that work in a folder, one per line.
+
+    Not those of the whole machine: tests beside this one run stages of the same names.
+    """
+    lines = []
+    for process in psutil.process_iter():
+        try:
+            if process.cwd() == str(folder.resolve()):
+                lines.append(" ".join(process.cmdline()))
+        except psutil.Error:
+            continue
+    return "\n".join(lines)
