@@ -54,7 +54,8 @@ class Compute:
         import torch
 
         torch.set_num_threads(self.threads)
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        # Not use_deterministic_algorithms: it imports the compiler, which takes seconds.
+        torch.set_deterministic_debug_mode("warn")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ParameterError(
                 "compute.device is cuda, but torch finds no CUDA device here: "
