@@ -16,7 +16,7 @@ export GX_ANALYTICS_ENABLED = false
 # DVC does not put its own environment first on PATH, and stages must run in it.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help install audit test check bench deps lock clean
+.PHONY: help install audit test check bench lock clean
 
 help:
 	@echo 'make audit    install, run the default audit, say where the report is'
@@ -24,7 +24,6 @@ help:
 	@echo 'make check    lint, types and layers only'
 	@echo 'make bench    measure against peers and floors, as ratios'
 	@echo 'make install  make .venv'
-	@echo 'make deps     write the code that each stage imports into dvc.yaml'
 	@echo 'make lock     resolve requirements.lock anew'
 	@echo 'make clean    remove .venv and the logs of runs; data and reports stay'
 
@@ -53,10 +52,6 @@ check: install
 
 bench: install
 	@for file in benchmarks/*.py; do python $$file; done
-
-# A stage's code is one of its dependencies: write what each imports into dvc.yaml.
-deps: install
-	python -m flows.code_inputs
 
 # The lock names versions only, no registry: no index line and no address.
 lock: install

@@ -20,6 +20,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 DATASET, AUDIT = "phantom_skin", "phantom_skin-small"
 STAGES = (
+    ("code",),
     ("ingest", DATASET),
     ("split", DATASET),
     ("train_classifier", AUDIT),

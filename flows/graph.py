@@ -1,4 +1,8 @@
-"""DVC's graph of stages, and which of them are not up to date: read in one process."""
+"""DVC's graph of stages, and which of them are not up to date: read in one process.
+
+DVC alone knows that code has changed, not whose: stage ``code`` says that, and
+it is asked here before it runs, so that a plan names what a change reaches.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tasks import code, params, places
 
 
 @dataclass(frozen=True)
@@ -31,16 +37,34 @@ def read_graph(root: Path) -> dict[str, Node]:
     with Repo(str(root)) as repo, repo.lock:
         graph = repo.index.graph
         ordered = list(networkx.topological_sort(graph.reverse(copy=True)))
+        reasons = {stage.addressing: _reasons(stage) for stage in ordered}
+        changes = _code_changes(root) if reasons[code.STAGE.name] else {}
         return {
             stage.addressing: Node(
                 name=stage.addressing,
                 needs=frozenset(needed.addressing for needed in graph.successors(stage)),
-                stale=tuple(_reasons(stage)),
+                stale=(
+                    *reasons[stage.addressing],
+                    *(changes[dep.def_path] for dep in stage.deps if dep.def_path in changes),
+                ),
                 meta=stage.meta or {},
                 description=stage.desc or "",
             )
             for stage in ordered
         }
+
+
+def _code_changes(root: Path) -> dict[str, str]:
+    """Say what stage ``code`` is about to change in its files, by their names."""
+    methods = params.read_tree(root / places.PARAMS)["methods"]
+    changes = {}
+    for path, text in code.code_texts(root, methods).items():
+        # A file that is not there yet is a reason that DVC gives itself.
+        if (root / path).is_file() and (root / path).read_text("utf-8") != text:
+            former = set((root / path).read_text("utf-8").splitlines())
+            names = [line.split()[1] for line in text.splitlines() if line not in former]
+            changes[path.as_posix()] = f"code: {', '.join(names) or 'fewer modules'}"
+    return changes
 
 
 def _reasons(stage: Any) -> list[str]:
@@ -67,10 +91,13 @@ def _flat(changes: Mapping[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
-def downstream(graph: Mapping[str, Node], names: set[str]) -> list[str]:
-    """Give ``names`` and all that depends on them, in the graph's order."""
-    reached = set(names)
+def plan(graph: Mapping[str, Node]) -> list[str]:
+    """Give the stages that may have to run, in the graph's order: the stale and what follows.
+
+    What follows stage ``code`` is stale by itself where its own code has changed.
+    """
+    reached: set[str] = set()
     for name, node in graph.items():
-        if node.needs & reached:
+        if node.stale or node.needs & (reached - {code.STAGE.name}):
             reached.add(name)
     return [name for name in graph if name in reached]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from flows.graph import Node, downstream, read_graph
+from flows.graph import Node, plan, read_graph
 from flows.stages import Outcome
 from flows.validation import check_parameters
 from saliency_audit.errors import AuditError, ParameterError
@@ -89,25 +89,25 @@ def _run(root: Path, jobs: int | None, dry_run: bool, console: Console) -> int:
     started = time.monotonic()
     check_parameters(root)
     graph = read_graph(root)
-    plan = downstream(graph, {name for name, node in graph.items() if node.stale})
-    _say_plan(graph, plan, console)
-    if not plan or dry_run:
+    names = plan(graph)
+    _say_plan(graph, names, console)
+    if not names or dry_run:
         _say_place(root, console)
         return DONE
-    outcomes = _run_flow(root, graph, plan, jobs, console)
-    return _say_end(root, plan, outcomes, time.monotonic() - started, console)
+    outcomes = _run_flow(root, graph, names, jobs, console)
+    return _say_end(root, names, outcomes, time.monotonic() - started, console)
 
 
 def _run_flow(
-    root: Path, graph: Mapping[str, Node], plan: list[str], jobs: int | None, console: Console
+    root: Path, graph: Mapping[str, Node], names: list[str], jobs: int | None, console: Console
 ) -> dict[str, Outcome]:
     # Prefect takes seconds to import and to start: only where there is work.
     from flows.audit import audit
     from flows.display import Display
 
     slots = jobs or _slots(root)
-    with Display(console, len(plan)) as display:
-        return audit(root, graph, plan, slots, display)
+    with Display(console, len(names)) as display:
+        return audit(root, graph, names, slots, display)
 
 
 def _slots(root: Path) -> int:
@@ -120,14 +120,14 @@ def _slots(root: Path) -> int:
     return max(1, (cores or 1) // threads)
 
 
-def _say_plan(graph: Mapping[str, Node], plan: list[str], console: Console) -> None:
-    if not plan:
+def _say_plan(graph: Mapping[str, Node], names: list[str], console: Console) -> None:
+    if not names:
         console.print(f"all {len(graph)} stages are up to date", highlight=False, soft_wrap=True)
         return
     console.print(
-        f"{len(plan)} of {len(graph)} stages may have to run:", highlight=False, soft_wrap=True
+        f"{len(names)} of {len(graph)} stages may have to run:", highlight=False, soft_wrap=True
     )
-    for name in plan:
+    for name in names:
         reasons = graph[name].stale
         if reasons:
             more = f" and {len(reasons) - 2} more" if len(reasons) > 2 else ""
@@ -140,13 +140,13 @@ def _say_plan(graph: Mapping[str, Node], plan: list[str], console: Console) -> N
 
 
 def _say_end(
-    root: Path, plan: list[str], outcomes: Mapping[str, Outcome], seconds: float, console: Console
+    root: Path, names: list[str], outcomes: Mapping[str, Outcome], seconds: float, console: Console
 ) -> int:
     by_state = {
-        state: [n for n, outcome in outcomes.items() if outcome.state == state]
+        state: [name for name, outcome in outcomes.items() if outcome.state == state]
         for state in ("ran", "cached", "unchanged", "failed")
     }
-    not_reached = [name for name in plan if name not in outcomes]
+    not_reached = [name for name in names if name not in outcomes]
     counts = ", ".join(f"{len(names)} {state}" for state, names in by_state.items() if names)
     console.print(f"{counts} in {seconds:.0f} s", highlight=False, soft_wrap=True)
     if not_reached:

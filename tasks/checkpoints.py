@@ -12,29 +12,25 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tasks import places
 from tasks.artifacts import file_sha256
-from tasks.code_digest import code_digest
-from tasks.places import LOCAL
 
 
-def checkpoint(
-    stage: str, name: str, inputs: Iterable[Path], parameters: Any, besides: Iterable[str] = ()
-) -> Path:
+def checkpoint(stage: str, name: str, inputs: Iterable[Path], parameters: Any) -> Path:
     """Give the file of a training's state; those of its former versions are removed.
 
-    ``inputs``: files that the training reads; ``parameters``: anything JSON can hold;
-    ``besides``: modules that the stage imports by name.
+    ``inputs``: files that the training reads; ``parameters``: anything JSON can hold.
     """
     import torch
 
     content = {
         "inputs": [file_sha256(path) for path in inputs],
         "parameters": parameters,
-        "code": code_digest(f"tasks.{stage}", Path.cwd(), besides),
+        "code": file_sha256(places.code(stage)),
         "torch": str(torch.__version__),
     }
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
-    folder = LOCAL / "checkpoints" / stage / name
+    folder = places.LOCAL / "checkpoints" / stage / name
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / f"{key}.pt"
     for former in folder.glob("*.pt*"):

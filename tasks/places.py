@@ -11,8 +11,14 @@ DATA = Path("data")
 REPORTS = Path("reports")
 CLASSIFIERS = Path("classifiers")
 PARAMS = Path("params.yaml")
+CODE = DATA / "code"
 #: Logs, checkpoints, scratch and rejected tables of one machine; in neither git nor DVC.
 LOCAL = Path(".saliency")
+
+
+def code(stage: str, method: str | None = None) -> Path:
+    """Digests of the modules behind a stage; of ``explain`` there is one per method."""
+    return CODE / f"{stage}.txt" if method is None else CODE / stage / f"{method}.txt"
 
 
 def ingest(dataset: str) -> Path:

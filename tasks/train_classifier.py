@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +25,7 @@ from tasks.artifacts import partial, write_json, write_table
 from tasks.checkpoints import checkpoint
 from tasks.dataset import Data, Facts, open_data, read_facts
 from tasks.stage import Context, Stage
-from tasks.tables.history import HISTORY
+from tasks.tables.history import HISTORY, rows
 
 #: What model.json says the quality of: the split that stopped training, and the one kept aside.
 JUDGED = ("tune", "test")
@@ -125,7 +123,7 @@ def _write(subject: Subject, classifier: Classifier, data: Data, history: Histor
         with partial(folder / file) as beside:
             shutil.copyfile(subject.folder / file, beside)
     with write_table(HISTORY, folder / "history.parquet") as table:
-        table.write_all(_epochs(history))
+        table.write_all(rows(history))
     write_json(folder / "model.json", card)
 
 
@@ -133,16 +131,6 @@ def _needed(specification: ClassifierSpecification) -> list[str]:
     """Files of the registry from which later stages build the same network."""
     trusted = specification.adopt.trusted_architecture if specification.adopt else None
     return ["model.yaml", *([trusted] if trusted else [])]
-
-
-def _epochs(history: History | None) -> Iterator[dict[str, Any]]:
-    for epoch in history.epochs if history is not None else ():
-        yield {
-            "epoch": epoch.number,
-            "train_loss": epoch.train_loss,
-            "tune_loss": epoch.tune_loss,
-            "best": epoch.number == history.best if history is not None else False,
-        }
 
 
 def _probabilities(

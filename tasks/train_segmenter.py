@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
 
 from saliency_audit.compute import Compute
 from saliency_audit.models.fitting import History
@@ -21,7 +19,7 @@ from tasks.artifacts import partial, write_json, write_table
 from tasks.checkpoints import checkpoint
 from tasks.dataset import Facts, MaskedData, open_masked, read_facts
 from tasks.stage import Context, Stage
-from tasks.tables.history import HISTORY
+from tasks.tables.history import HISTORY, rows
 
 
 def run(context: Context, dataset: str) -> None:
@@ -70,7 +68,7 @@ def _write(
     with partial(folder / "weights.safetensors") as beside:
         save_weights(beside, state)
     with write_table(HISTORY, folder / "history.parquet") as table:
-        table.write_all(_epochs(history))
+        table.write_all(rows(history))
     write_json(
         folder / "model.json",
         {
@@ -93,16 +91,6 @@ def _write(
             "best_epoch": history.best,
         },
     )
-
-
-def _epochs(history: History) -> Iterator[dict[str, Any]]:
-    for epoch in history.epochs:
-        yield {
-            "epoch": epoch.number,
-            "train_loss": epoch.train_loss,
-            "tune_loss": epoch.tune_loss,
-            "best": epoch.number == history.best,
-        }
 
 
 STAGE = Stage("train_segmenter", ("dataset",), ("segmenter", "compute"), run)

@@ -56,9 +56,7 @@ def method_from_parameters(name: str, parameters: Mapping[str, object]) -> Metho
     """
     kind, rest = _resolve(name, parameters)
     if kind.startswith(CAPTUM):
-        from saliency_audit.attribution.captum import captum_method
-
-        return captum_method(kind.removeprefix(CAPTUM), rest)
+        return cast("Method", _captum().captum_method(kind.removeprefix(CAPTUM), rest))
     return cast("Method", build(_dataclass(kind), rest))
 
 
@@ -73,9 +71,8 @@ def parameters_schema(name: str, kind: str | None = None) -> dict[str, dict[str,
     """
     kind, _ = _resolve(name, {} if kind is None else {"class": kind})
     if kind.startswith(CAPTUM):
-        from saliency_audit.attribution.captum import captum_schema
-
-        return captum_schema(kind.removeprefix(CAPTUM))
+        schema: dict[str, dict[str, object]] = _captum().captum_schema(kind.removeprefix(CAPTUM))
+        return schema
     declared = _dataclass(kind)
     defaults = parameter_defaults(declared)
     return {
@@ -128,6 +125,11 @@ def _resolve(name: str, parameters: Mapping[str, object]) -> tuple[str, dict[str
         known = [*METHODS, *REFERENCES, "captum:<Class>"]
         raise ParameterError(f"class is {kind!r}: {hint(kind, known)}")
     return kind, rest
+
+
+def _captum() -> Any:
+    # By name, as the methods: so no method of ours depends on the code of this one.
+    return importlib.import_module("saliency_audit.attribution.captum")
 
 
 def _dataclass(kind: str) -> type[Any]:

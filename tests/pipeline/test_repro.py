@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 
 import pytest
+
+from tasks import places
 
 AUDIT = "phantom_skin-tiny"
 
@@ -44,17 +48,51 @@ def test_one_parameter_of_a_method_reruns_it_and_what_follows(audited):
     assert not {name for name in ran if name.split("@")[0] in before}
 
 
-def test_a_comment_changes_no_output_and_trains_nothing(audited):
+def test_a_comment_runs_nothing_but_the_look_at_the_code(audited):
     outputs = audited.outputs()
     for name in ("models/training.py", "attribution/rise.py", "measures/overlap.py"):
         path = audited.path / "saliency_audit" / name
-        path.write_text(path.read_text() + "\n# A comment.\n")
-    kept = audited.path / ".saliency" / "checkpoints" / "train_classifier" / AUDIT
-    written = {path: path.stat().st_mtime_ns for path in kept.iterdir()}
-    ran = audited.repro()
-    assert f"train_classifier@{AUDIT}" in ran
+        path.write_text(f'{path.read_text()}\n# A comment.\n"""And words."""\n')
+    assert audited.repro() == {"code"}
     assert audited.outputs() == outputs
-    assert {path: path.stat().st_mtime_ns for path in kept.iterdir()} == written
+
+
+def test_a_change_to_a_method_reruns_it_alone(audited):
+    """It does the same as before, so that nothing follows."""
+    path = audited.path / "saliency_audit" / "attribution" / "rise.py"
+    text = path.read_text()
+    path.write_text(f"{text}\nNEW = 1\n")
+    said = audited.audit("run", "--dry-run").stderr
+    assert "code: saliency_audit.attribution.rise" in said
+    assert f"explain@{AUDIT}-gradcam" not in said
+    outputs = audited.outputs()
+    assert audited.repro() == {"code", f"explain@{AUDIT}-rise"}
+    changed = {path for path, md5 in audited.outputs().items() if outputs[path] != md5}
+    assert changed == {"data/code"}
+    path.write_text(text)
+    audited.repro()
+
+
+@pytest.mark.parametrize(
+    ("stage", "arguments"),
+    [
+        ("ingest", ["phantom_skin"]),
+        ("train_segmenter", ["phantom_skin"]),
+        ("predict", [AUDIT]),
+        ("explain", [AUDIT, "rise"]),
+        ("explain", [AUDIT, "gradcam"]),
+        ("summarise", [AUDIT]),
+        ("report", ["phantom_skin"]),
+    ],
+)
+def test_what_a_stage_runs_is_what_it_depends_on(audited, stage, arguments):
+    """Python itself says which modules a stage has imported."""
+    found = audited.call(sys.executable, "-X", "importtime", "-m", f"tasks.{stage}", *arguments)
+    imported = set(re.findall(r"\| +((?:tasks|saliency_audit)[\w.]*)$", found.stderr, re.M))
+    choice = arguments[1] if stage == "explain" else None
+    lines = (audited.path / places.code(stage, choice)).read_text().splitlines()
+    assert "saliency_audit.errors" in imported
+    assert imported <= {line.split()[1] for line in lines}
 
 
 def test_two_clean_runs_have_the_same_bytes(audited, new_checkout):
