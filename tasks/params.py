@@ -7,13 +7,13 @@ knowing a parameter does not mean depending on its code.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from saliency_audit import naming
 from saliency_audit.errors import ParameterError
 from tasks.places import PARAMS
 
@@ -102,13 +102,11 @@ def refuse_unknown(given: Mapping[Any, Any], known: Iterable[str], where: str) -
     saliency_audit.errors.ParameterError: params.yaml: unknown key shap.sampels: did you
     mean samples?
     """
-    names = list(known)
-    for key in given:
-        if key not in names:
-            path = f"{where}.{key}" if where else str(key)
-            near = difflib.get_close_matches(str(key), names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names) or 'none'}"
-            raise ParameterError(f"params.yaml: unknown key {path}: {hint}")
+    naming.refuse_unknown(given, known, _unknown(where))
+
+
+def _unknown(where: str) -> str:
+    return f"params.yaml: unknown key {where}." if where else "params.yaml: unknown key "
 
 
 def build(kind: type[T], raw: Any, key: str) -> T:
@@ -118,7 +116,7 @@ def build(kind: type[T], raw: Any, key: str) -> T:
     if is_dataclass(kind):
         if not isinstance(raw, Mapping):
             raise ParameterError(f"params.yaml: {key} holds {raw!r}: give a mapping of its keys")
-        _refuse_unknown_fields(kind, raw, key)
+        naming.refuse_unknown_fields(kind, raw, _unknown(key))
     try:
         return TypeAdapter(kind).validate_python(raw)
     except ValidationError as error:
@@ -128,17 +126,6 @@ def build(kind: type[T], raw: Any, key: str) -> T:
         raise ParameterError(
             f"params.yaml: {place}: {reason} (given: {first['input']!r})"
         ) from None
-
-
-def _refuse_unknown_fields(kind: Any, raw: Mapping[str, Any], key: str) -> None:
-    import typing
-
-    hints = typing.get_type_hints(kind)
-    refuse_unknown(raw, [field.name for field in fields(kind)], key)
-    for name, value in raw.items():
-        for candidate in (hints[name], *typing.get_args(hints[name])):
-            if is_dataclass(candidate) and isinstance(value, Mapping):
-                _refuse_unknown_fields(candidate, value, f"{key}.{name}")
 
 
 def named(path: str) -> Any:
@@ -154,8 +141,5 @@ def build_source(dataset: str, raw: Any) -> Any:
     key = f"datasets.{dataset}"
     if not isinstance(raw, Mapping) or "kind" not in raw:
         raise ParameterError(f"params.yaml: {key} has no kind: give one of {', '.join(SOURCES)}")
-    if raw["kind"] not in SOURCES:
-        near = difflib.get_close_matches(str(raw["kind"]), list(SOURCES), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(SOURCES)}"
-        raise ParameterError(f"params.yaml: {key}.kind: unknown source {raw['kind']!r}: {hint}")
+    naming.refuse_unknown([raw["kind"]], SOURCES, f"params.yaml: {key}.kind: unknown source ")
     return build(named(SOURCES[raw["kind"]]), raw, key)

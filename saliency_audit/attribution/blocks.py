@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from saliency_audit.errors import AuditError, ModelError
-from saliency_audit.models.naming import hint
+from saliency_audit.naming import hint
 
 if TYPE_CHECKING:
     import torch

@@ -21,13 +21,13 @@ from saliency_audit.attribution.parameters import (
     build,
     described,
     parameter_types,
-    refuse_unknown,
 )
 from saliency_audit.attribution.scores import Score, explained_scores
 from saliency_audit.attribution.seeds import check_seed, global_seed, legacy_seed
 from saliency_audit.attribution.shap import Sign
 from saliency_audit.compute import evaluating
 from saliency_audit.errors import ModelError, ParameterError
+from saliency_audit.naming import refuse_unknown
 
 if TYPE_CHECKING:
     import torch
@@ -71,7 +71,7 @@ class Captum:
         if self.block is not None and not kind.reads_layer:
             raise ParameterError(f"captum:{kind.name} explains pixels: leave block out")
         check_seed(self.seed)
-        refuse_unknown(self.arguments, kind.options)
+        refuse_unknown(self.arguments, kind.options, "unknown parameter ")
         for name, value in self.arguments.items():
             _check_argument(name, value, kind.options[name])
 
@@ -220,7 +220,7 @@ def captum_method(name: str, parameters: Mapping[str, object]) -> Captum:
     """
     kind = captum_class(name)
     if "class_name" in parameters:
-        raise ParameterError("unknown parameter 'class_name': the class stands under `class`")
+        raise ParameterError("unknown parameter class_name: the class stands under `class`")
     given = build(Captum, {"class_name": name, **parameters})
     return replace(given, arguments={**kind.options, **given.arguments})
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from saliency_audit.errors import ParameterError
-from saliency_audit.models.naming import hint
+from saliency_audit.naming import hint
 
 #: Classes that give no map of a label of an image on its own, and why.
 REFUSED: Mapping[str, str] = {

@@ -9,7 +9,7 @@ from dataclasses import MISSING, fields
 from typing import Any, Literal, TypeVar, Union
 
 from saliency_audit.errors import ParameterError
-from saliency_audit.models.naming import hint
+from saliency_audit.naming import refuse_unknown
 
 T = TypeVar("T")
 
@@ -25,22 +25,12 @@ def build(kind: type[T], given: Mapping[str, object]) -> T:
     100
     >>> build(Rise, {"sampels": 100})
     Traceback (most recent call last):
-    saliency_audit.errors.ParameterError: unknown parameter 'sampels': did you mean samples?
+    saliency_audit.errors.ParameterError: unknown parameter sampels: did you mean samples?
     """
     known = parameter_types(kind)
-    refuse_unknown(given, known)
+    refuse_unknown(given, known, "unknown parameter ")
     values = {key: checked(key, value, known[key]) for key, value in given.items()}
     return kind(**values)
-
-
-def refuse_unknown(given: Mapping[str, object], known: Mapping[str, object]) -> None:
-    """Raise ParameterError for the first given parameter that is not known."""
-    for key in given:
-        if key not in known:
-            raise ParameterError(
-                f"unknown parameter {key!r}: "
-                + (hint(str(key), known) if known else "there are none to give")
-            )
 
 
 def parameter_types(kind: type[Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from saliency_audit.attribution.parameters import (
     parameter_types,
 )
 from saliency_audit.errors import ParameterError
-from saliency_audit.models.naming import hint
+from saliency_audit.naming import hint
 
 #: Name to ``module:class``; the class is the dataclass of the method's parameters.
 METHODS: Mapping[str, str] = {

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from saliency_audit.errors import ModelError, ParameterError
-from saliency_audit.models.naming import hint
+from saliency_audit.naming import hint
 
 #: torchvision's classifiers that are no CNNs: they want images of one size. timm has them.
 TRANSFORMERS = ("vit_", "swin_", "maxvit")

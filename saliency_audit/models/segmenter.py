@@ -21,8 +21,8 @@ from saliency_audit.compute import Compute
 from saliency_audit.errors import DataError, ModelError, ParameterError
 from saliency_audit.models.augmentation import Augmentation, augment, draws
 from saliency_audit.models.fitting import AUGMENT, FitParameters, History, fit
-from saliency_audit.models.naming import hint
 from saliency_audit.models.training import as_pixels
+from saliency_audit.naming import hint
 from saliency_audit.progress import Progress, silent
 
 #: Added above and below in the Dice loss, in pixels: an empty channel drawn empty costs nothing.

@@ -7,16 +7,15 @@ the key and the nearest right one. Building what it describes belongs to
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from saliency_audit.errors import ModelError, ParameterError
 from saliency_audit.labelling import Labelling
-from saliency_audit.models.naming import hint
 from saliency_audit.models.training import TrainingParameters
+from saliency_audit.naming import refuse_unknown_fields
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def parse_specification(raw: Any, source: str) -> ClassifierSpecification:
         raise ParameterError(f"{source} holds no keys: give architecture, and train or adopt")
     # `train:` alone means all of its defaults.
     raw = {key: {} if key == "train" and value is None else value for key, value in raw.items()}
-    _refuse_unknown(ClassifierSpecification, raw, source, "")
+    refuse_unknown_fields(ClassifierSpecification, raw, f"{source}: unknown key ")
     try:
         return TypeAdapter(ClassifierSpecification).validate_python(raw)
     except ValidationError as error:
@@ -143,16 +142,3 @@ def parse_specification(raw: Any, source: str) -> ClassifierSpecification:
         reason = first["msg"].removeprefix("Value error, ")
         where = f"{place}: " if place else ""
         raise ParameterError(f"{source}: {where}{reason}") from None
-
-
-def _refuse_unknown(kind: Any, raw: Mapping[Any, Any], source: str, within: str) -> None:
-    """Raise ParameterError for the first key that ``kind`` has no field for, at any depth."""
-    hints = typing.get_type_hints(kind)
-    names = [field.name for field in fields(kind)]
-    for key, value in raw.items():
-        if key not in names:
-            raise ParameterError(f"{source}: unknown key {within}{key}: {hint(str(key), names)}")
-        if isinstance(value, Mapping):
-            for candidate in (hints[key], *typing.get_args(hints[key])):
-                if is_dataclass(candidate):
-                    _refuse_unknown(candidate, value, source, f"{within}{key}.")

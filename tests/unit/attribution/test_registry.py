@@ -42,8 +42,8 @@ def test_params_yaml_holds_methods_that_can_be_built(root):
     [
         ("gradcamm", {}, "unknown method 'gradcamm': did you mean gradcam"),
         ("zzz", {}, "unknown method 'zzz'.*needs its `class`"),
-        ("rise", {"sampels": 3}, "unknown parameter 'sampels': did you mean samples"),
-        ("gradcam", {"seed": 3}, "unknown parameter 'seed': known are block"),
+        ("rise", {"sampels": 3}, "unknown parameter sampels: did you mean samples"),
+        ("gradcam", {"seed": 3}, "unknown parameter seed: known are block"),
         ("rise", {"samples": "3"}, "samples is '3': give a whole number"),
         ("rise", {"samples": 3.0}, "samples is 3.0: give a whole number"),
         ("rise", {"samples": True}, "samples is True: give a whole number"),
@@ -64,7 +64,7 @@ def test_params_yaml_holds_methods_that_can_be_built(root):
         (
             "mine",
             {"class": "captum:IntegratedGradients", "arguments": {"n_step": 3}},
-            "unknown parameter 'n_step': did you mean n_steps",
+            "unknown parameter n_step: did you mean n_steps",
         ),
         (
             "mine",
