@@ -6,15 +6,17 @@ on, is differentiated. How channels are weighed belongs to each method.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from saliency_audit.attribution.blocks import INPUT, explained_block
-from saliency_audit.attribution.method import RawMap, check_request
+from saliency_audit.attribution.method import Cost, RawMap, check_request
 from saliency_audit.compute import evaluating
 from saliency_audit.errors import ModelError
 
@@ -23,10 +25,6 @@ if TYPE_CHECKING:
 
     from saliency_audit.compute import Compute
     from saliency_audit.models.classifier import Classifier
-
-#: From activations and gradients, both (B, C, h, w) float64, to weights (B, C) and, per row,
-#: whether the weights are ill-defined (B,).
-Weigh = Callable[["Tensor", "Tensor"], tuple["Tensor", "Tensor"]]
 
 
 class _Captured:
@@ -75,37 +73,83 @@ def _capturing(name: str, block: nn.Module) -> Iterator[_Captured]:
         handle.remove()
 
 
-def explain_by_block(
-    classifier: Classifier,
-    images: Tensor,
-    labels: Sequence[Sequence[int]],
-    keys: Sequence[str],
-    *,
-    compute: Compute,
-    block: str | None,
-    weigh: Weigh,
-) -> list[list[RawMap]]:
-    """Give the class activation maps m = ReLU(Σ w_k A_k), scaled up to the images.
+@dataclass(frozen=True)
+class ClassActivation(ABC):
+    """A method whose maps are m = ReLU(Σ w_k A_k), scaled up to the images.
 
     A is the output of ``block``, or its input (see ``blocks.explained_block``). The default
     block's activations are those that the head reads, and so are the gradients; a block that is
-    named gives its own. Bilinear, ``align_corners=False``. Arguments and errors as of
-    ``Method.explain``.
+    named gives its own. Bilinear, ``align_corners=False``.
     """
-    check_request(classifier, images, labels, keys)
-    size = (int(images.shape[2]), int(images.shape[3]))
-    name, module = explained_block(classifier, block, image_size=size)
-    found: list[list[RawMap]] = []
-    with evaluating(classifier):
-        for start in range(0, len(images), compute.batch):
-            chunk = slice(start, start + compute.batch)
-            with _capturing(name, module) as captured:
-                scores = classifier(compute.place(_padded(images[chunk], compute.batch)))
-                activations = captured.read if block is None else captured.own
-                if activations is None:
-                    raise ModelError(f"block {name} is not used by the network: name another one")
-                found += _maps(scores, activations, labels[chunk], size, weigh)
-    return found
+
+    block: str | None = None
+    needs_background: ClassVar[bool] = False
+
+    @staticmethod
+    @abstractmethod
+    def weigh(activations: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
+        """Give weights (B, C), and per row (B,) whether they are ill-defined.
+
+        Both arguments are float64 (B, C, h, w). NaN gives NaN.
+        """
+
+    def explain(
+        self,
+        classifier: Classifier,
+        images: Tensor,
+        labels: Sequence[Sequence[int]],
+        keys: Sequence[str],
+        *,
+        compute: Compute,
+        background: Tensor | None = None,
+    ) -> list[list[RawMap]]:
+        """Explain labels of images; see ``Method.explain``."""
+        check_request(classifier, images, labels, keys)
+        size = (int(images.shape[2]), int(images.shape[3]))
+        name, module = explained_block(classifier, self.block, image_size=size)
+        found: list[list[RawMap]] = []
+        with evaluating(classifier):
+            for start in range(0, len(images), compute.batch):
+                chunk = slice(start, start + compute.batch)
+                with _capturing(name, module) as captured:
+                    scores = classifier(compute.place(_padded(images[chunk], compute.batch)))
+                    activations = captured.read if self.block is None else captured.own
+                    if activations is None:
+                        raise ModelError(
+                            f"block {name} is not used by the network: name another one"
+                        )
+                    found += self._maps(scores, activations, labels[chunk], size)
+        return found
+
+    def cost(self) -> Cost:
+        """Count one forward pass, shared, and a backward pass through the head alone."""
+        return Cost(forward=1, backward=1)
+
+    def _maps(
+        self,
+        scores: Tensor,
+        activations: Tensor,
+        labels: Sequence[Sequence[int]],
+        size: tuple[int, int],
+    ) -> list[list[RawMap]]:
+        """Give a batch's maps: one backward pass through the head for each image's r-th label."""
+        import torch
+
+        found: list[list[RawMap]] = [[] for _ in labels]
+        values = activations.detach().double()
+        for turn in range(max(map(len, labels), default=0)):
+            rows = [row for row, asked in enumerate(labels) if turn < len(asked)]
+            wanted = torch.zeros_like(scores)
+            wanted[rows, [labels[row][turn] for row in rows]] = 1
+            (gradients,) = torch.autograd.grad(
+                scores, activations, wanted, retain_graph=True, materialize_grads=True
+            )
+            weights, doubtful = self.weigh(values, gradients.double())
+            maps = upsampled(torch.relu((weights[:, :, None, None] * values).sum(dim=1)), size)
+            for row in rows:
+                status = "nonpositive_denominator" if bool(doubtful[row]) else None
+                found[row].append(RawMap(maps[row], status))
+        return found
 
 
 def _padded(images: Tensor, rows: int) -> Tensor:
@@ -113,33 +157,6 @@ def _padded(images: Tensor, rows: int) -> Tensor:
     import torch
 
     return torch.cat([images, images.new_zeros((rows - len(images), *images.shape[1:]))])
-
-
-def _maps(
-    scores: Tensor,
-    activations: Tensor,
-    labels: Sequence[Sequence[int]],
-    size: tuple[int, int],
-    weigh: Weigh,
-) -> list[list[RawMap]]:
-    """Give a batch's maps: one backward pass through the head for the r-th label of every image."""
-    import torch
-
-    found: list[list[RawMap]] = [[] for _ in labels]
-    values = activations.detach().double()
-    for turn in range(max(map(len, labels), default=0)):
-        rows = [row for row, asked in enumerate(labels) if turn < len(asked)]
-        wanted = torch.zeros_like(scores)
-        wanted[rows, [labels[row][turn] for row in rows]] = 1
-        (gradients,) = torch.autograd.grad(
-            scores, activations, wanted, retain_graph=True, materialize_grads=True
-        )
-        weights, doubtful = weigh(values, gradients.double())
-        maps = upsampled(torch.relu((weights[:, :, None, None] * values).sum(dim=1)), size)
-        for row in rows:
-            status = "nonpositive_denominator" if bool(doubtful[row]) else None
-            found[row].append(RawMap(maps[row], status))
-    return found
 
 
 def upsampled(maps: Tensor, size: tuple[int, int]) -> NDArray[np.float64]:

@@ -16,7 +16,6 @@ from torch.nn.functional import interpolate, relu
 
 from saliency_audit.attribution.gradcam_plus_plus import (
     GradCamPlusPlus,
-    gradcam_plus_plus_weights,
 )
 from saliency_audit.attribution.maps import quantise
 from saliency_audit.labelling import Labelling
@@ -100,7 +99,7 @@ def test_the_closed_form_where_the_head_is_linear(
 def test_a_denominator_of_zero_or_less_counts_nothing_and_is_said():
     activations = torch.tensor([[[[-3.0, 0.0]]], [[[-2.0, 0.0]]], [[[-1.0, 0.0]]], [[[-9.0, 0.0]]]])
     gradients = torch.tensor([[[[1.0, 0.5]]], [[[1.0, 1.0]]], [[[1.0, 1.0]]], [[[-1.0, 0.0]]]])
-    weights, doubtful = gradcam_plus_plus_weights(activations.double(), gradients.double())
+    weights, doubtful = GradCamPlusPlus.weigh(activations.double(), gradients.double())
     assert doubtful.tolist() == [True, True, False, False]
     # 2 + 0.5 · -3 = 0.5 at the second pixel; 2 + 1 · -1 = 1 at both
     np.testing.assert_allclose(weights[:, 0].numpy(), [0.5 / 0.5, 0.0, 2.0, 0.0])
@@ -123,7 +122,7 @@ def test_the_status_reaches_the_map(compute):
 def test_numbers_that_are_none_are_kept():
     nan = torch.tensor([[[[torch.nan, 1.0]]]]).double()
     one = torch.ones_like(nan)
-    assert torch.isnan(gradcam_plus_plus_weights(one, nan)[0]).all()
+    assert torch.isnan(GradCamPlusPlus.weigh(one, nan)[0]).all()
 
 
 def test_activations_that_are_not_numbers_give_a_nan_map(classifier_named, images, compute):
