@@ -53,7 +53,7 @@ def _table(inputs: Inputs) -> PrintedTable:
         rows.append(
             {
                 "model": audit.model,
-                "set": f"{SETS[name]}: {names(members(audit, name)) or 'none'}",
+                "set": f"{SETS[name]} ({len(members(audit, name))})",
                 "n": found["rows"],
                 "share": near["share"]["mean"],
                 "chance": near["chance"]["mean"],
@@ -88,9 +88,15 @@ def _table(inputs: Inputs) -> PrintedTable:
             "Chance: what methods would give that vote for three cells each, independently and at "
             "random. Differences with their 95 % bootstrap interval over patients or lesions. Maps "
             "without values do not vote; predictions with fewer than two votes are left out.",
+            *sorted({_voters(audit, name) for audit, name, _ in _sets(inputs)}),
         ),
         heads=2,
     )
+
+
+def _voters(audit: AuditSummary, name: str) -> str:
+    title = SETS[name]
+    return f"{title[0].upper()}{title[1:]}: {names(members(audit, name)) or 'none'}."
 
 
 def _distribution(audit: AuditSummary) -> Iterator[Chart]:

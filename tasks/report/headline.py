@@ -174,7 +174,10 @@ def _certain(audit: AuditSummary) -> Answer:
     first = next(r for r in known.values() if r)
     better = [m for m, r in known.items() if r and _low(r, "c_iou-calibrated") > 0]
     worse = [m for m, r in known.items() if r and _high(r, "c_iou-calibrated") < 0]
-    if better:
+    silent = [m for m, r in known.items() if r and _is_zero_throughout(r["scores"]["c_iou"])]
+    if len(silent) == len(known):
+        text = "No: c_IoU is 0 for every prediction, right or wrong."
+    elif better:
         text = f"c_IoU of {_spelled(better)} tells right from wrong better than the probability."
     elif len(worse) == len(known):
         text = "No method's c_IoU does it as well as the classifier's own probability."
@@ -193,6 +196,11 @@ def _certain(audit: AuditSummary) -> Answer:
     few = wrong < FEW_INCORRECT or groups < FEW_GROUPS
     basis += ": too few to conclude (fewer than 50 wrong, or 250 patients or lesions)." * few or "."
     return Answer(question, text, basis, not better and len(worse) < len(known), few)
+
+
+def _is_zero_throughout(found: dict[str, Any]) -> bool:
+    """Whether a score, which is never negative, is 0 in every row."""
+    return all(found[side]["mean"] == 0 for side in ("correct", "incorrect"))
 
 
 def _low(found: dict[str, Any], pair: str) -> float:
