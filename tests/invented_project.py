@@ -54,6 +54,7 @@ class Project:
     split_by: str = "group"
     set_aside: int = 3
     empty_masks: bool = True
+    segmenter_sees: bool = True
     test_chosen: bool = True
     seed: int = 0
     faults: dict[tuple[str, int], str] = field(default_factory=dict)
@@ -332,7 +333,7 @@ class Project:
         with write_table(REGIONS, folder / "regions.parquet") as table:
             for number, image_id in enumerate(shown):
                 _, blob, guess = drawn[image_id]
-                if self.empty_masks and number % 9 == 4:
+                if (self.empty_masks and number % 9 == 4) or not self.segmenter_sees:
                     guess = np.zeros_like(guess)
                 found = [
                     (label, "truth", mask) for label, mask in self._truth(owned[image_id], blob)

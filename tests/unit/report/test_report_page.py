@@ -250,6 +250,7 @@ def all_maps(status):
         ({"test_chosen": False}, "No explained prediction of the test split"),
         ({"methods": ("gradcam",)}, "not two methods"),
         ({"accuracy": 1.0, "seed": 1}, "c_IoU"),
+        ({"segmenter_sees": False}, "No: c_IoU is 0 for every prediction"),
         ({"gallery": 0}, "nothing to show"),
         ({"audits": ()}, "names no audit"),
         ({"set_aside": 0, "images": 30}, "The dataset"),
