@@ -23,11 +23,12 @@ from saliency_audit.attribution.parameters import (
     parameter_types,
 )
 from saliency_audit.attribution.scores import Score, explained_scores
-from saliency_audit.attribution.seeds import check_seed, global_seed, legacy_seed
+from saliency_audit.attribution.seeds import global_seed, legacy_seed
 from saliency_audit.attribution.shap import Sign
 from saliency_audit.compute import evaluating
 from saliency_audit.errors import ModelError, ParameterError
 from saliency_audit.naming import refuse_unknown
+from saliency_audit.ranges import check_at_least
 
 if TYPE_CHECKING:
     import torch
@@ -64,13 +65,12 @@ class Captum:
     def __post_init__(self) -> None:
         """Check class, names, types and ranges; raises ParameterError."""
         kind = captum_class(self.class_name)
-        if self.patches < 1:
-            raise ParameterError(f"patches is {self.patches}: give 1 or more")
+        check_at_least(1, patches=self.patches)
         if self.score == "probability" and not kind.reads_function:
             raise ParameterError(f"captum:{kind.name} explains score logit alone")
         if self.block is not None and not kind.reads_layer:
             raise ParameterError(f"captum:{kind.name} explains pixels: leave block out")
-        check_seed(self.seed)
+        check_at_least(0, seed=self.seed)
         refuse_unknown(self.arguments, kind.options, "unknown parameter ")
         for name, value in self.arguments.items():
             _check_argument(name, value, kind.options[name])

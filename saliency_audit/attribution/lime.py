@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from saliency_audit.attribution.method import Cost, RawMap, check_request
+from saliency_audit.attribution.method import RawMap
+from saliency_audit.attribution.perturbation import Perturbation
 from saliency_audit.attribution.scores import Score, explained_scores
-from saliency_audit.attribution.seeds import check_seed, legacy_seed
+from saliency_audit.attribution.seeds import legacy_seed
 from saliency_audit.attribution.superpixels import Quickshift, mean_colours
 from saliency_audit.attribution.surrogate import WeightedRidge, designs, proximity
 from saliency_audit.compute import evaluating
 from saliency_audit.errors import ParameterError
+from saliency_audit.ranges import check_at_least
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +30,7 @@ ENOUGH_SUPERPIXELS = 20
 
 
 @dataclass(frozen=True)
-class Lime:
+class Lime(Perturbation):
     """LIME (Ribeiro et al. 2016), the image variant of the lime package.
 
     Superpixels by quickshift; in each sample a random half of them is filled with their mean
@@ -52,45 +54,29 @@ class Lime:
     kernel_size: float = 4
     max_dist: float = 200
     ratio: float = 0.2
-    needs_background: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Check the ranges; raises ParameterError."""
-        if self.samples < 1:
-            raise ParameterError(f"samples is {self.samples}: give 1 or more")
+        check_at_least(1, samples=self.samples, segmentation_size=self.segmentation_size)
+        check_at_least(0, alpha=self.alpha, seed=self.seed)
         if not self.kernel_width > 0:
             raise ParameterError(f"kernel_width is {self.kernel_width}: give a number above 0")
-        if not self.alpha >= 0:
-            raise ParameterError(f"alpha is {self.alpha}: give 0 or more")
-        if self.segmentation_size < 1:
-            raise ParameterError(f"segmentation_size is {self.segmentation_size}: give 1 or more")
-        check_seed(self.seed)
         self._quickshift()
 
     def _quickshift(self) -> Quickshift:
         return Quickshift(self.segmentation_size, self.kernel_size, self.max_dist, self.ratio)
 
-    def explain(
+    def explain_image(
         self,
         classifier: Classifier,
-        images: Tensor,
-        labels: Sequence[Sequence[int]],
-        keys: Sequence[str],
-        *,
+        image: Tensor,
+        labels: Sequence[int],
+        key: str,
         compute: Compute,
-        background: Tensor | None = None,
-    ) -> list[list[RawMap]]:
-        """Explain labels of images; see ``Method.explain``."""
-        check_request(classifier, images, labels, keys)
-        found: list[list[RawMap]] = []
-        for image, asked, key in zip(images, labels, keys, strict=True):
-            segments = self._quickshift().segments(image.cpu().numpy()) if asked else None
-            found.append(
-                []
-                if segments is None
-                else self.explain_segments(classifier, image, asked, key, segments, compute)
-            )
-        return found
+    ) -> list[RawMap]:
+        """Give the maps of one image, of the superpixels that quickshift finds."""
+        segments = self._quickshift().segments(image.cpu().numpy())
+        return self.explain_segments(classifier, image, labels, key, segments, compute)
 
     def explain_segments(
         self,
@@ -140,7 +126,3 @@ class Lime:
                     visible.astype(np.float64), f - first, proximity(visible, self.kernel_width)
                 )
         return ridge.coefficients()
-
-    def cost(self) -> Cost:
-        """Count a forward pass per sample, shared by the labels."""
-        return Cost(forward=self.samples, backward=0)

@@ -6,18 +6,18 @@ import contextlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from saliency_audit.attribution.lime import ENOUGH_SUPERPIXELS
-from saliency_audit.attribution.method import Cost, RawMap, check_request
+from saliency_audit.attribution.method import RawMap
+from saliency_audit.attribution.perturbation import Perturbation
 from saliency_audit.attribution.scores import Score, explained_scores
-from saliency_audit.attribution.seeds import check_seed, legacy_seed
+from saliency_audit.attribution.seeds import legacy_seed
 from saliency_audit.attribution.superpixels import numbered
-from saliency_audit.compute import evaluating
-from saliency_audit.errors import ParameterError
+from saliency_audit.ranges import check_at_least
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LimeImageExplainer:
+class LimeImageExplainer(Perturbation):
     """lime.LimeImageExplainer with its defaults, superpixels at the image's own size included.
 
     ``samples``: perturbed images per image, 1 or more; ``score``: ``probability`` as in the
@@ -37,33 +37,13 @@ class LimeImageExplainer:
     samples: int = 1000
     score: Score = "probability"
     seed: int = 0
-    needs_background: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Check the ranges; raises ParameterError."""
-        if self.samples < 1:
-            raise ParameterError(f"samples is {self.samples}: give 1 or more")
-        check_seed(self.seed)
+        check_at_least(1, samples=self.samples)
+        check_at_least(0, seed=self.seed)
 
-    def explain(
-        self,
-        classifier: Classifier,
-        images: Tensor,
-        labels: Sequence[Sequence[int]],
-        keys: Sequence[str],
-        *,
-        compute: Compute,
-        background: Tensor | None = None,
-    ) -> list[list[RawMap]]:
-        """Explain labels of images; see ``Method.explain``."""
-        check_request(classifier, images, labels, keys)
-        with evaluating(classifier):
-            return [
-                self._maps(classifier, image, asked, key, compute) if asked else []
-                for image, asked, key in zip(images, labels, keys, strict=True)
-            ]
-
-    def _maps(
+    def explain_image(
         self,
         classifier: Classifier,
         image: Tensor,
@@ -71,6 +51,7 @@ class LimeImageExplainer:
         key: str,
         compute: Compute,
     ) -> list[RawMap]:
+        """Give the maps of one image, as the package explains it."""
         import torch
         from lime.lime_image import LimeImageExplainer as Explainer
 
@@ -79,8 +60,7 @@ class LimeImageExplainer:
         def scores(points: NDArray[Any]) -> NDArray[np.float64]:
             nonlocal finite
             pixels = torch.from_numpy(points.astype(np.float32)).permute(0, 3, 1, 2)
-            with torch.no_grad():
-                found = explained_scores(classifier, pixels, self.score, compute)
+            found = explained_scores(classifier, pixels, self.score, compute)
             finite = finite and bool(found.isfinite().all())
             return np.asarray(found.nan_to_num().double().cpu().numpy())
 
@@ -105,7 +85,3 @@ class LimeImageExplainer:
                 weights[feature] = weight
             maps.append(RawMap(np.maximum(weights, 0.0)[segments], status))
         return maps
-
-    def cost(self) -> Cost:
-        """Count a forward pass per sample, shared by the labels."""
-        return Cost(forward=self.samples, backward=0)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from saliency_audit.attribution.method import Cost, RawMap, check_request
+from saliency_audit.attribution.method import RawMap
+from saliency_audit.attribution.perturbation import Perturbation
 from saliency_audit.attribution.random_masks import mask_stream
 from saliency_audit.attribution.scores import Score, explained_scores
-from saliency_audit.attribution.seeds import check_seed
-from saliency_audit.compute import evaluating
 from saliency_audit.errors import ParameterError
+from saliency_audit.ranges import check_at_least
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Rise:
+class Rise(Perturbation):
     """RISE (Petsiuk et al. 2018), with masks M_i and f_i the explained score of x ⊙ M_i.
 
     ``estimator``: ``centred`` is Σ (f_i - f̄) M_i / Σ M_i per pixel, shifted to a minimum of 0;
@@ -40,7 +40,6 @@ class Rise:
     estimator: Literal["centred", "plain"] = "centred"
     score: Score = "probability"
     seed: int = 0
-    needs_background: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Check the ranges; raises ParameterError."""
@@ -49,41 +48,14 @@ class Rise:
             raise ParameterError(
                 f"samples is {self.samples}: estimator {self.estimator} takes {fewest} or more"
             )
-        if self.grid < 1:
-            raise ParameterError(f"grid is {self.grid}: give 1 or more")
+        check_at_least(1, grid=self.grid)
         if not 0 < self.visible < 1:
             raise ParameterError(f"visible is {self.visible}: give a probability in (0, 1)")
         if self.estimator == "plain" and self.score == "logit":
             raise ParameterError("estimator plain sums scores: give it score probability")
-        check_seed(self.seed)
+        check_at_least(0, seed=self.seed)
 
-    def explain(
-        self,
-        classifier: Classifier,
-        images: Tensor,
-        labels: Sequence[Sequence[int]],
-        keys: Sequence[str],
-        *,
-        compute: Compute,
-        background: Tensor | None = None,
-    ) -> list[list[RawMap]]:
-        """Explain labels of images; see ``Method.explain``."""
-        import torch
-
-        check_request(classifier, images, labels, keys)
-        height, width = images.shape[2:]
-        if self.grid > min(height, width):
-            raise ParameterError(
-                f"grid is {self.grid}, but the images have {height}x{width} pixels: "
-                f"give at most {min(height, width)}"
-            )
-        with evaluating(classifier), torch.no_grad():
-            return [
-                self._maps(classifier, image, asked, key, compute)
-                for image, asked, key in zip(images, labels, keys, strict=True)
-            ]
-
-    def _maps(
+    def explain_image(
         self,
         classifier: Classifier,
         image: Tensor,
@@ -92,9 +64,12 @@ class Rise:
         compute: Compute,
     ) -> list[RawMap]:
         """Give the maps of one image, from sums over a stream of masks."""
-        if not labels:
-            return []
         size = (int(image.shape[1]), int(image.shape[2]))
+        if self.grid > min(size):
+            raise ParameterError(
+                f"grid is {self.grid}, but the images have {size[0]}x{size[1]} pixels: "
+                f"give at most {min(size)}"
+            )
         image = image.to(compute.device)
         sums = _Sums(len(labels), size[0] * size[1], compute.device)
         for masks in mask_stream(
@@ -111,10 +86,6 @@ class Rise:
             sums.add(scores[:, list(labels)].double(), masks.flatten(1).double())
         maps = sums.plain(self.visible) if self.estimator == "plain" else sums.centred()
         return [RawMap(np.asarray(m.view(size).cpu().numpy())) for m in maps]
-
-    def cost(self) -> Cost:
-        """Count a forward pass per mask, shared by the labels."""
-        return Cost(forward=self.samples, backward=0)
 
 
 class _Sums:

@@ -9,14 +9,6 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from saliency_audit.errors import ParameterError
-
-
-def check_seed(seed: int) -> None:
-    """Raise ParameterError unless the seed is 0 or more."""
-    if seed < 0:
-        raise ParameterError(f"seed is {seed}: give 0 or more")
-
 
 def generator(seed: int, key: str, stream: int) -> np.random.Generator:
     """Give the generator of an image's stream number ``stream`` of random numbers.
