@@ -6,30 +6,19 @@ the patient's images; findings mostly are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from saliency_audit.datasets.phantom import Phantom
 from saliency_audit.datasets.phantom_fields import Canvas, Field, canvas, smooth_noise, soft
-from saliency_audit.datasets.phantom_groups import (
-    GROUP,
-    IMAGE,
-    SHORTCUT,
-    STRUCTURE,
-    generator,
-    group_of,
-)
-from saliency_audit.datasets.phantom_shortcut import Shortcut
-from saliency_audit.datasets.phantom_skin import check_phantom, develop
-from saliency_audit.datasets.sample import Description, Sample, SetAside
-from saliency_audit.datasets.set_aside import check_bound
+from saliency_audit.datasets.phantom_groups import GROUP, IMAGE, STRUCTURE, generator, group_of
+from saliency_audit.datasets.sample import Sample
 from saliency_audit.errors import ParameterError
 from saliency_audit.labelling import Labelling, MaskKind
-from saliency_audit.progress import Progress, silent
 
 #: Findings, in the order of the labels.
 LABELS = ("cardiomegaly", "consolidation", "effusion", "nodule", "pneumothorax")
@@ -38,54 +27,29 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class PhantomChest:
+class PhantomChest(Phantom):
     """Source of phantom chest radiographs: multi-label, a mask per finding.
 
-    ``source``: the module that draws them, named for DVC alone;
-    ``images``: how many, 1 or more; ``size``: (H, W), pixels, 16 or more;
-    ``seed``: of the drawing, 0 or more; image n depends on the seed and n alone;
-    ``noise``: deviation of the pixel noise as a share of full range, 0 to 1;
-    ``contrast``: how strongly findings show, above 0 and at most 1;
-    ``prevalence``: share of patients with each finding, one number from 0 to 1 per label;
-    ``shortcut``: what is planted, None for a clean set;
-    ``max_set_aside``: kept for likeness with other sources: nothing is set aside.
+    ``prevalence``: share of patients with each finding, one number from 0 to 1 per label; others
+    as of ``Phantom``.
     """
 
     kind: Literal["phantom_chest"] = "phantom_chest"
-    source: str = ""
-    images: int = 800
-    size: tuple[int, int] = (64, 64)
-    seed: int = 0
-    noise: float = 0.02
-    contrast: float = 0.8
     prevalence: tuple[float, ...] = (0.20, 0.26, 0.28, 0.26, 0.16)
-    shortcut: Shortcut | None = None
-    max_set_aside: float = 0.0
+
+    labels: ClassVar[tuple[str, ...]] = LABELS
+    labelling: ClassVar[Labelling] = Labelling.MULTILABEL
+    mask_kind: ClassVar[MaskKind] = MaskKind.PER_LABEL
 
     def __post_init__(self) -> None:
         """Check the ranges; raises ParameterError."""
-        check_phantom(self.images, self.size, self.seed, self.noise)
-        check_bound(self.max_set_aside)
-        if not 0 < self.contrast <= 1:
-            raise ParameterError(f"contrast is {self.contrast}: give a number above 0, at most 1")
+        super().__post_init__()
         shares = self.prevalence
         if len(shares) != len(LABELS) or not all(0 <= share <= 1 for share in shares):
             raise ParameterError(
                 f"prevalence is {shares}: give {len(LABELS)} numbers from 0 to 1, for "
                 f"{', '.join(LABELS)}"
             )
-        if self.shortcut is not None:
-            self.shortcut.check_label(LABELS)
-
-    def describe(self) -> Description:
-        """Say what the source is."""
-        return Description(LABELS, Labelling.MULTILABEL, MaskKind.PER_LABEL, self.size)
-
-    def samples(self, progress: Progress = silent) -> Iterator[Sample | SetAside]:
-        """Draw the images, one at a time."""
-        for index in range(self.images):
-            yield self.draw(index)
-            progress(index + 1, self.images)
 
     def draw(self, index: int) -> Sample:
         """Draw one image by its number, 0 or more."""
@@ -109,23 +73,17 @@ class PhantomChest:
                 if mask.any():
                     masks[label], instances[label] = mask, count
         labels = tuple(masks)
-        grey = film.exposed()
-        strata: dict[str, str | None] = {"view": view, "sex": patient.sex, "age": str(patient.age)}
-        if self.shortcut is not None:
-            # With numbers of its own, so that the rest of the image is as in a clean set.
-            apart = generator(self.seed, SHORTCUT, index)
-            planted = self.shortcut.planted(labels, apart)
-            taken = np.logical_or.reduce([np.zeros(self.size, bool), *masks.values()])
-            grey = grey + planted * self.shortcut.cover(taken, apart) * (np.float32(0.98) - grey)
-            strata["shortcut"] = "yes" if planted else "no"
-        pixels = develop(rng, grey[..., None], self.noise)
+        taken = np.logical_or.reduce([np.zeros(self.size, bool), *masks.values()])
+        white = np.array([0.98], np.float32)
+        grey, shortcut = self.planted(index, film.exposed()[..., None], white, labels, taken)
+        pixels = self.developed(rng, grey)
         return Sample(
             image_id=f"chest-{index:06d}",
             group_id=f"patient-{group:06d}",
             labels=labels,
             pixels=np.repeat(pixels, 3, axis=2),
             masks=masks,
-            strata=strata,
+            strata={"view": view, "sex": patient.sex, "age": str(patient.age), **shortcut},
             instances=instances,
             width=self.size[1],
             height=self.size[0],

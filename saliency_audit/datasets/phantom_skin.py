@@ -6,28 +6,19 @@ size, place and colour of the lesion, skin, hair and lighting say nothing of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from saliency_audit.datasets.phantom import Phantom
 from saliency_audit.datasets.phantom_fields import Canvas, Field, canvas, smooth_noise, soft
-from saliency_audit.datasets.phantom_groups import (
-    GROUP,
-    IMAGE,
-    SHORTCUT,
-    STRUCTURE,
-    generator,
-    group_of,
-)
-from saliency_audit.datasets.phantom_shortcut import Shortcut
-from saliency_audit.datasets.sample import Description, Sample, SetAside
-from saliency_audit.datasets.set_aside import check_bound
+from saliency_audit.datasets.phantom_groups import GROUP, IMAGE, STRUCTURE, generator, group_of
+from saliency_audit.datasets.sample import Sample
 from saliency_audit.errors import ParameterError
 from saliency_audit.labelling import EVERY_LABEL, Labelling, MaskKind
-from saliency_audit.progress import Progress, silent
+from saliency_audit.ranges import check_at_least
 
 #: Structures, in the order of the labels.
 LABELS = ("homogeneous", "network", "globules", "streaks", "veil")
@@ -41,57 +32,32 @@ VEIL = np.array([0.60, 0.66, 0.80], np.float32)
 
 
 @dataclass(frozen=True)
-class PhantomSkin:
+class PhantomSkin(Phantom):
     """Source of phantom skin images: multi-class, one mask per image.
 
-    ``source``: the module that draws them, named for DVC alone;
-    ``images``: how many, 1 or more; ``size``: (H, W), pixels, 16 or more;
-    ``seed``: of the drawing, 0 or more; image n depends on the seed and n alone;
-    ``noise``: deviation of the pixel noise as a share of full range, 0 to 1;
-    ``contrast``: how strongly structures show, above 0 and at most 1;
     ``weights``: how frequent each label is, one number above 0 per label;
-    ``hairs``: mean number of hairs per image, 0 or more;
-    ``shortcut``: what is planted, None for a clean set;
-    ``max_set_aside``: kept for likeness with other sources: nothing is set aside.
+    ``hairs``: mean number of hairs per image, 0 or more; others as of ``Phantom``.
     """
 
     kind: Literal["phantom_skin"] = "phantom_skin"
-    source: str = ""
-    images: int = 800
-    size: tuple[int, int] = (64, 64)
-    seed: int = 0
     noise: float = 0.03
     contrast: float = 0.9
     weights: tuple[float, ...] = (4.0, 2.5, 2.0, 1.5, 1.0)
     hairs: float = 3.0
-    shortcut: Shortcut | None = None
-    max_set_aside: float = 0.0
+
+    labels: ClassVar[tuple[str, ...]] = LABELS
+    labelling: ClassVar[Labelling] = Labelling.MULTICLASS
+    mask_kind: ClassVar[MaskKind] = MaskKind.SINGLE
 
     def __post_init__(self) -> None:
         """Check the ranges; raises ParameterError."""
-        check_phantom(self.images, self.size, self.seed, self.noise)
-        check_bound(self.max_set_aside)
-        if not 0 < self.contrast <= 1:
-            raise ParameterError(f"contrast is {self.contrast}: give a number above 0, at most 1")
+        super().__post_init__()
         if len(self.weights) != len(LABELS) or min(self.weights) <= 0:
             raise ParameterError(
                 f"weights is {self.weights}: give {len(LABELS)} numbers above 0, for "
                 f"{', '.join(LABELS)}"
             )
-        if self.hairs < 0:
-            raise ParameterError(f"hairs is {self.hairs}: give 0 or more")
-        if self.shortcut is not None:
-            self.shortcut.check_label(LABELS)
-
-    def describe(self) -> Description:
-        """Say what the source is."""
-        return Description(LABELS, Labelling.MULTICLASS, MaskKind.SINGLE, self.size)
-
-    def samples(self, progress: Progress = silent) -> Iterator[Sample | SetAside]:
-        """Draw the images, one at a time."""
-        for index in range(self.images):
-            yield self.draw(index)
-            progress(index + 1, self.images)
+        check_at_least(0, hairs=self.hairs)
 
     def draw(self, index: int) -> Sample:
         """Draw one image by its number, 0 or more."""
@@ -108,26 +74,20 @@ class PhantomSkin:
         colour = lesion.paint(inner, grid, skin, distance, angle, pose, self.contrast)
         hairs = int(rng.poisson(self.hairs))
         colour = _hairs(rng, grid, colour, hairs)
-        planted = False
-        if self.shortcut is not None:
-            # With numbers of its own, so that the rest of the image is as in a clean set.
-            apart = generator(self.seed, SHORTCUT, index)
-            planted = self.shortcut.planted((LABELS[lesion.label],), apart)
-            cover = self.shortcut.cover(mask, apart)[..., None]
-            ink = np.array([0.08, 0.08, 0.12], np.float32)
-            colour = colour + planted * cover * (ink - colour)
+        labels = (LABELS[lesion.label],)
+        ink = np.array([0.08, 0.08, 0.12], np.float32)
+        colour, shortcut = self.planted(index, colour, ink, labels, mask)
         colour = colour * _light(rng, grid)[..., None]
         strata: dict[str, str | None] = {
             "tone": ("light", "medium", "dark")[min(int(lesion.tone * 3), 2)],
             "hair": "none" if not hairs else "some" if hairs < 5 else "many",
+            **shortcut,
         }
-        if self.shortcut is not None:
-            strata["shortcut"] = "yes" if planted else "no"
         return Sample(
             image_id=f"skin-{index:06d}",
             group_id=f"lesion-{group:06d}",
-            labels=(LABELS[lesion.label],),
-            pixels=develop(rng, colour, self.noise),
+            labels=labels,
+            pixels=self.developed(rng, colour),
             masks={EVERY_LABEL: mask},
             strata=strata,
             instances={LABELS[lesion.label]: 1},
@@ -135,26 +95,6 @@ class PhantomSkin:
             height=self.size[0],
             source_file=None,
         )
-
-
-def check_phantom(images: int, size: tuple[int, int], seed: int, noise: float) -> None:
-    """Check what all phantoms have in common; raises ParameterError."""
-    if images < 1:
-        raise ParameterError(f"images is {images}: give 1 or more")
-    if min(size) < 16:
-        raise ParameterError(f"size is {size}: give height and width of 16 pixels or more")
-    if seed < 0:
-        raise ParameterError(f"seed is {seed}: give 0 or more")
-    if not 0 <= noise <= 1:
-        raise ParameterError(f"noise is {noise}: give a number from 0 to 1")
-
-
-def develop(rng: np.random.Generator, colour: Field, noise: float) -> NDArray[np.uint8]:
-    """Give pixels, uint8 (H, W, 3), of colours 0 to 1, float (H, W, 3), with noise added."""
-    grain = rng.standard_normal(colour.shape, dtype=np.float32)
-    developed = np.clip((colour + np.float32(noise) * grain) * 255 + np.float32(0.5), 0, 255)
-    pixels: NDArray[np.uint8] = developed.astype(np.uint8)
-    return pixels
 
 
 @dataclass(frozen=True)
@@ -237,115 +177,104 @@ class _Lesion:
         mottle = 1 + np.float32(0.06) * smooth_noise(rng, grid.size, 5, 2)[..., None]
         body = skin * self.pigment * mottle
         strength = np.float32(contrast * self.strength)
-        structure = (_homogeneous, _network, _globules, _streaks, _veil)[self.label]
-        inside = structure(rng, grid, body, (u, v), (distance, angle), strength, self.pitch)
-        painted: Field = skin + fade * (inside - skin)
+        inside = _Interior(rng, grid, body, u, v, distance, angle, strength, self.pitch)
+        structures = (
+            inside.homogeneous,
+            inside.network,
+            inside.globules,
+            inside.streaks,
+            inside.veil,
+        )
+        painted: Field = skin + fade * (structures[self.label]() - skin)
         return painted
 
 
-def _homogeneous(
-    rng: np.random.Generator,
-    grid: Canvas,
-    body: Field,
-    place: tuple[Field, Field],
-    polar: tuple[Field, Field],
-    strength: np.float32,
-    pitch: float,
-) -> Field:
-    """Draw no structure: a slow change of shade only."""
-    shade = np.float32(0.10) * strength * smooth_noise(rng, grid.size, 3)[..., None]
-    drawn: Field = body * (1 - shade)
-    return drawn
+@dataclass(frozen=True)
+class _Interior:
+    """The inside of a lesion, and the structures that can be drawn in it; fields are (H, W).
 
+    ``body``: RGB (H, W, 3) without structure; ``u`` and ``v``: place in the lesion;
+    ``distance`` and ``angle``: the same as of ``_Lesion.polar``.
+    """
 
-def _network(
-    rng: np.random.Generator,
-    grid: Canvas,
-    body: Field,
-    place: tuple[Field, Field],
-    polar: tuple[Field, Field],
-    strength: np.float32,
-    pitch: float,
-) -> Field:
-    """Draw a honeycomb of dark lines about light holes: three warped waves."""
-    u, v = place
-    warp = np.float32(0.010)
-    u = u + warp * smooth_noise(rng, grid.size, 5)
-    v = v + warp * smooth_noise(rng, grid.size, 5)
-    turns = np.array([0.0, 1 / 3, 2 / 3]) * np.pi
-    waves = np.float32(2 * np.pi / (0.085 * pitch))
-    lattice = sum(np.cos(waves * (np.cos(a) * u + np.sin(a) * v)) for a in turns)
-    line = np.clip(np.float32(0.1) - np.float32(0.9) * np.asarray(lattice, np.float32), 0, 1)
-    patchy = np.clip(np.float32(0.8) + np.float32(0.35) * smooth_noise(rng, grid.size, 3), 0, 1)
-    drawn: Field = body * (1.12 - np.float32(0.62) * strength * (line * patchy)[..., None])
-    return drawn
+    rng: np.random.Generator
+    grid: Canvas
+    body: Field
+    u: Field
+    v: Field
+    distance: Field
+    angle: Field
+    strength: np.float32
+    pitch: float
 
+    def noise(self, cells: int) -> Field:
+        """Random field (H, W), as of ``smooth_noise``."""
+        return smooth_noise(self.rng, self.grid.size, cells)
 
-def _globules(
-    rng: np.random.Generator,
-    grid: Canvas,
-    body: Field,
-    place: tuple[Field, Field],
-    polar: tuple[Field, Field],
-    strength: np.float32,
-    pitch: float,
-) -> Field:
-    """Draw round dark clods of unequal size."""
-    u, v = place
-    count = int(rng.integers(14, 26))
-    # Sunflower places keep clods apart; jitter makes them irregular.
-    turn = np.arange(count) * 2.399963 + rng.uniform(0, 6.28)
-    reach = 0.30 * np.sqrt((np.arange(count) + 0.5) / count)
-    x = (reach * np.cos(turn) + rng.normal(0, 0.015, count)).astype(np.float32)
-    y = (reach * np.sin(turn) + rng.normal(0, 0.015, count)).astype(np.float32)
-    radius = (rng.uniform(0.016, 0.030, count) * pitch).astype(np.float32)
-    dark = np.zeros(grid.size, np.float32)
-    for cx, cy, r in zip(x, y, radius, strict=True):
-        np.maximum(dark, soft(np.hypot(u - cx, v - cy) - r, 0.02), out=dark)
-    drawn: Field = body * (1.08 - np.float32(0.62) * strength * dark[..., None])
-    return drawn
+    def homogeneous(self) -> Field:
+        """Draw no structure: a slow change of shade only."""
+        shade = np.float32(0.10) * self.strength * self.noise(3)[..., None]
+        drawn: Field = self.body * (1 - shade)
+        return drawn
 
+    def network(self) -> Field:
+        """Draw a honeycomb of dark lines about light holes: three warped waves."""
+        u, v = self.u, self.v
+        warp = np.float32(0.010)
+        u = u + warp * self.noise(5)
+        v = v + warp * self.noise(5)
+        turns = np.array([0.0, 1 / 3, 2 / 3]) * np.pi
+        waves = np.float32(2 * np.pi / (0.085 * self.pitch))
+        lattice = sum(np.cos(waves * (np.cos(a) * u + np.sin(a) * v)) for a in turns)
+        line = np.clip(np.float32(0.1) - np.float32(0.9) * np.asarray(lattice, np.float32), 0, 1)
+        patchy = np.clip(np.float32(0.8) + np.float32(0.35) * self.noise(3), 0, 1)
+        drawn: Field = self.body * (
+            1.12 - np.float32(0.62) * self.strength * (line * patchy)[..., None]
+        )
+        return drawn
 
-def _streaks(
-    rng: np.random.Generator,
-    grid: Canvas,
-    body: Field,
-    place: tuple[Field, Field],
-    polar: tuple[Field, Field],
-    strength: np.float32,
-    pitch: float,
-) -> Field:
-    """Draw dark radial lines that run to the border."""
-    distance, angle = polar
-    count = int(rng.integers(9, 15))
-    bend = np.float32(0.5) * smooth_noise(rng, grid.size, 4)
-    spoke = np.cos(np.float32(count) * angle + bend + np.float32(rng.uniform(0, 6.28)))
-    rise = np.clip((distance - np.float32(0.35)) * np.float32(3), 0, 1)
-    line = np.clip(spoke * np.float32(1.2) - np.float32(0.1), 0, 1) * rise
-    drawn: Field = body * (1.10 - np.float32(0.66) * strength * line[..., None])
-    return drawn
+    def globules(self) -> Field:
+        """Draw round dark clods of unequal size."""
+        u, v = self.u, self.v
+        count = int(self.rng.integers(14, 26))
+        # Sunflower places keep clods apart; jitter makes them irregular.
+        turn = np.arange(count) * 2.399963 + self.rng.uniform(0, 6.28)
+        reach = 0.30 * np.sqrt((np.arange(count) + 0.5) / count)
+        x = (reach * np.cos(turn) + self.rng.normal(0, 0.015, count)).astype(np.float32)
+        y = (reach * np.sin(turn) + self.rng.normal(0, 0.015, count)).astype(np.float32)
+        radius = (self.rng.uniform(0.016, 0.030, count) * self.pitch).astype(np.float32)
+        dark = np.zeros(self.grid.size, np.float32)
+        for cx, cy, r in zip(x, y, radius, strict=True):
+            np.maximum(dark, soft(np.hypot(u - cx, v - cy) - r, 0.02), out=dark)
+        drawn: Field = self.body * (1.08 - np.float32(0.62) * self.strength * dark[..., None])
+        return drawn
 
+    def streaks(self) -> Field:
+        """Draw dark radial lines that run to the border."""
+        count = int(self.rng.integers(9, 15))
+        bend = np.float32(0.5) * self.noise(4)
+        spoke = np.cos(
+            np.float32(count) * self.angle + bend + np.float32(self.rng.uniform(0, 6.28))
+        )
+        rise = np.clip((self.distance - np.float32(0.35)) * np.float32(3), 0, 1)
+        line = np.clip(spoke * np.float32(1.2) - np.float32(0.1), 0, 1) * rise
+        drawn: Field = self.body * (1.10 - np.float32(0.66) * self.strength * line[..., None])
+        return drawn
 
-def _veil(
-    rng: np.random.Generator,
-    grid: Canvas,
-    body: Field,
-    place: tuple[Field, Field],
-    polar: tuple[Field, Field],
-    strength: np.float32,
-    pitch: float,
-) -> Field:
-    """Draw a blurred blue-white patch over a part of the lesion."""
-    u, v = place
-    turn = rng.uniform(0, 2 * np.pi)
-    off = rng.uniform(0.02, 0.10)
-    x, y = np.float32(off * np.cos(turn)), np.float32(off * np.sin(turn))
-    field = np.hypot(u - x, v - y) / np.float32(0.13 * pitch)
-    field = field + np.float32(0.25) * smooth_noise(rng, grid.size, 4)
-    cover = np.clip((np.float32(1.25) - field) * np.float32(1.6), 0, 1)[..., None]
-    level: Field = body.mean(axis=2, keepdims=True) / np.float32(VEIL.mean())
-    drawn: Field = body + np.float32(0.85) * strength * cover * (VEIL * (0.25 + level) - body)
-    return drawn
+    def veil(self) -> Field:
+        """Draw a blurred blue-white patch over a part of the lesion."""
+        u, v = self.u, self.v
+        turn = self.rng.uniform(0, 2 * np.pi)
+        off = self.rng.uniform(0.02, 0.10)
+        x, y = np.float32(off * np.cos(turn)), np.float32(off * np.sin(turn))
+        field = np.hypot(u - x, v - y) / np.float32(0.13 * self.pitch)
+        field = field + np.float32(0.25) * self.noise(4)
+        cover = np.clip((np.float32(1.25) - field) * np.float32(1.6), 0, 1)[..., None]
+        level: Field = self.body.mean(axis=2, keepdims=True) / np.float32(VEIL.mean())
+        drawn: Field = self.body + np.float32(0.85) * self.strength * cover * (
+            VEIL * (0.25 + level) - self.body
+        )
+        return drawn
 
 
 def _skin(rng: np.random.Generator, grid: Canvas, tone: float) -> Field:
