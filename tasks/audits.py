@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from saliency_audit.errors import ParameterError
+from saliency_audit.ranges import check_at_least
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,7 @@ class PredictParameters:
 
     def __post_init__(self) -> None:
         """Check the ranges; raises ParameterError."""
-        if self.background < 1:
-            raise ParameterError(f"background is {self.background}: give 1 or more")
+        check_at_least(1, background=self.background)
         if not self.splits:
             raise ParameterError("splits is empty: give validation, test or both")
 
@@ -83,8 +83,7 @@ class AgreementParameters:
 
     def __post_init__(self) -> None:
         """Check the range; raises ParameterError."""
-        if self.grid < 2:
-            raise ParameterError(f"grid is {self.grid}: give 2 or more")
+        check_at_least(2, grid=self.grid)
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,5 @@ class ReportParameters:
 
     def __post_init__(self) -> None:
         """Check the ranges; raises ParameterError."""
-        if self.gallery < 0:
-            raise ParameterError(f"gallery is {self.gallery}: give 0 or more")
-        if self.replicates < 100:
-            raise ParameterError(f"replicates is {self.replicates}: give 100 or more")
+        check_at_least(0, gallery=self.gallery)
+        check_at_least(100, replicates=self.replicates)

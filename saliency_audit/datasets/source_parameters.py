@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from saliency_audit.errors import ParameterError
+from saliency_audit.ranges import check_at_least
 
 #: No image of fewer pixels a side can be explained.
 LEAST_SIDE = 8
@@ -20,5 +21,4 @@ def check_choice(images: int | None, seed: int) -> None:
     """Refuse a choice of no images, or a negative seed; raises ParameterError."""
     if images is not None and images < 1:
         raise ParameterError(f"images is {images}: give 1 or more, or leave it out for all")
-    if seed < 0:
-        raise ParameterError(f"seed is {seed}: give 0 or more")
+    check_at_least(0, seed=seed)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from saliency_audit.errors import ModelError, ParameterError
 from saliency_audit.naming import hint
+from saliency_audit.ranges import check_at_least
 
 #: torchvision's classifiers that are no CNNs: they want images of one size. timm has them.
 TRANSFORMERS = ("vit_", "swin_", "maxvit")
@@ -85,10 +86,7 @@ def build(
     Traceback (most recent call last):
     saliency_audit.errors.ParameterError: unknown architecture 'cnm': did you mean cnn?
     """
-    if outputs < 1:
-        raise ParameterError(f"outputs is {outputs}: give 1 or more")
-    if in_channels < 1:
-        raise ParameterError(f"in_channels is {in_channels}: give 1 or more")
+    check_at_least(1, outputs=outputs, in_channels=in_channels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if architecture == "cnn":

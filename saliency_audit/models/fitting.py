@@ -29,6 +29,7 @@ from saliency_audit.errors import DataError, ModelError, ParameterError
 from saliency_audit.models.augmentation import Augmentation
 from saliency_audit.models.weights import model_digest
 from saliency_audit.progress import Progress, silent
+from saliency_audit.ranges import check_at_least
 
 logger = logging.getLogger(__name__)
 
@@ -67,9 +68,9 @@ class FitParameters:
 
     def __post_init__(self) -> None:
         """Check the ranges; raises ParameterError."""
-        for name, lowest in {"epochs": 1, "batch": 2, "patience": 1, "seed": 0}.items():
-            if getattr(self, name) < lowest:
-                raise ParameterError(f"{name} is {getattr(self, name)}: give {lowest} or more")
+        check_at_least(1, epochs=self.epochs, patience=self.patience)
+        check_at_least(2, batch=self.batch)
+        check_at_least(0, seed=self.seed)
         if not 0 < self.learning_rate < math.inf:
             raise ParameterError(f"learning_rate is {self.learning_rate}: give more than 0")
         if not 0 <= self.weight_decay < math.inf:

@@ -24,6 +24,7 @@ from saliency_audit.models.fitting import AUGMENT, FitParameters, History, fit
 from saliency_audit.models.training import as_pixels
 from saliency_audit.naming import hint
 from saliency_audit.progress import Progress, silent
+from saliency_audit.ranges import check_at_least
 
 #: Added above and below in the Dice loss, in pixels: an empty channel drawn empty costs nothing.
 DICE_SMOOTHING = 1.0
@@ -127,8 +128,7 @@ def build_segmenter(parameters: SegmenterParameters, channels: int) -> Segmenter
 
     Raises ParameterError for an unknown encoder, ModelError where its weights cannot be had.
     """
-    if channels < 1:
-        raise ParameterError(f"channels is {channels}: give 1 or more")
+    check_at_least(1, channels=channels)
     _check_encoder(parameters.encoder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(parameters.seed)

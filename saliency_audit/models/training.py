@@ -20,6 +20,7 @@ from saliency_audit.models.augmentation import Augmentation, augment, draws
 from saliency_audit.models.classifier import Classifier
 from saliency_audit.models.fitting import AUGMENT, FitParameters, History, fit
 from saliency_audit.progress import Progress, silent
+from saliency_audit.ranges import check_at_least
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,7 @@ class TrainingParameters(FitParameters):
         super().__post_init__()
         if self.class_weights not in ("balanced", "none"):
             raise ParameterError(f"class_weights is {self.class_weights!r}: give balanced or none")
-        if not self.weight_cap >= 1:
-            raise ParameterError(f"weight_cap is {self.weight_cap}: give 1 or more")
+        check_at_least(1, weight_cap=self.weight_cap)
 
 
 class TrainingData(Protocol):

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saliency_audit.errors import DataError, ParameterError
+from saliency_audit.errors import DataError
+from saliency_audit.ranges import check_at_least
 from saliency_audit.statistics.columns import Flags, Numbers, check_flags, check_probabilities
 
 
@@ -40,8 +41,7 @@ def reliability(probability: Numbers, occurred: Flags, bins: int = 10) -> list[R
     >>> reliability(np.array([0.2, 0.9]), np.array([False, True]), bins=2)[1].frequency
     1.0
     """
-    if bins < 1:
-        raise ParameterError(f"bins is {bins}: give 1 or more")
+    check_at_least(1, bins=bins)
     check_probabilities(probability, "probability", len(probability))
     check_flags(occurred, "occurred", len(probability))
     edges = np.arange(bins + 1) / bins
