@@ -21,16 +21,8 @@ from tasks.stage import Context, Stage
 from tasks.tables.certainty import CERTAINTY
 
 ORDER = ("method", "masks", "saliency")
-SCORES = (
-    "c_iou",
-    "c_iou_ceiling",
-    "c_iou_over_ceiling",
-    "c_auitc",
-    "c_auitc_area",
-    "precision",
-    "predicted_area",
-    "mean_mask_probability",
-)
+#: What a row has no value of where there is no mask.
+SCORES = tuple(column.name for column in CERTAINTY.columns if column.null)
 
 
 def run(context: Context, audit: str) -> None:

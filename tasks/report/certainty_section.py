@@ -13,7 +13,7 @@ from tasks.report.inputs import AuditSummary, Inputs, spell
 from tasks.report.numerals import count
 from tasks.report.papers import paper_of
 from tasks.report.printed import Column, Kind, PrintedTable
-from tasks.report.section import Caution, Chart, Part, Section
+from tasks.report.section import Caution, Chart, Part, Section, filled
 
 #: Scores that might tell right from wrong, with what they are called.
 SCORES = {
@@ -63,13 +63,7 @@ def certainty_section(inputs: Inputs) -> Section:
     parts += [_compared(inputs), _bins(inputs), _separators_without_empty(inputs)]
     parts += [_coverage(inputs), _confounders(inputs)]
     parts += [_other(inputs, masks) for masks in ("union", "truth")]
-    shown = [
-        p
-        for p in parts
-        if not (isinstance(p, PrintedTable) and not p.rows)
-        and not (isinstance(p, Caution) and not p.text)
-    ]
-    return Section("certainty", title, lead, shown)
+    return Section("certainty", title, lead, filled(parts))
 
 
 def _few(audit: AuditSummary) -> Caution:

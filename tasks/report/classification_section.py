@@ -11,7 +11,7 @@ from tasks.report.chart import Axis, Series, line_chart
 from tasks.report.inputs import AuditSummary, Inputs
 from tasks.report.numerals import counted, score
 from tasks.report.printed import Column, Kind, PrintedTable
-from tasks.report.section import Caution, Chart, Heat, Part, Section
+from tasks.report.section import Caution, Chart, Heat, Part, Section, filled
 
 THRESHOLDS = {
     "ok": "best F1 on tune",
@@ -31,8 +31,7 @@ def classification_section(inputs: Inputs) -> Section:
         "An explanation is worth as much as the prediction it explains. All figures are of the "
         "test split, which no training has seen."
     )
-    shown = [p for p in parts if not isinstance(p, PrintedTable) or p.rows]
-    return Section("classification", "Classification and segmentation", lead, shown)
+    return Section("classification", "Classification and segmentation", lead, filled(parts))
 
 
 def _overall(inputs: Inputs) -> PrintedTable:

@@ -11,7 +11,7 @@ from tasks.report.inputs import Inputs
 from tasks.report.numerals import counted
 from tasks.report.papers import paper_of
 from tasks.report.printed import Column, Kind, PrintedTable
-from tasks.report.section import Caution, Part, Section
+from tasks.report.section import Caution, Part, Section, filled
 
 #: What a status of a label's split means.
 STATUSES = {
@@ -45,14 +45,13 @@ def data_section(inputs: Inputs) -> Section:
             )
         )
     parts += [_splits(counts), _set_aside(counts), _notes(counts), _strata(counts)]
-    shown = [p for p in parts if not isinstance(p, PrintedTable) or p.rows]
     lead = (
         f"{counted(counts.total, 'image')} of "
         f"{counted(counts.groups, 'patient or lesion', 'patients or lesions')} at "
         f"{counts.size[1]} × {counts.size[0]} pixels. "
         f"{_MASKS[counts.mask_kind]}"
     )
-    return Section("data", "The dataset", lead, shown)
+    return Section("data", "The dataset", lead, filled(parts))
 
 
 _MASKS = {

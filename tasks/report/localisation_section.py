@@ -12,7 +12,7 @@ from tasks.report.inputs import AuditSummary, Inputs, spell
 from tasks.report.numerals import percent
 from tasks.report.papers import Paper, paper_of
 from tasks.report.printed import Column, Kind, PrintedTable
-from tasks.report.section import Caution, Chart, Part, Section
+from tasks.report.section import Caution, Chart, Part, Section, filled
 
 MEASURES = {"iou": "IoU@{kept}", "auitc": "AUITC", "auitc_area": "AUITC by area"}
 READINGS = {"original": "Original", "segx": "SegX", "segx_refill": "refill"}
@@ -54,8 +54,7 @@ def localisation_section(inputs: Inputs) -> Section:
         parts.append(_other_gains(inputs, masks))
     parts += _references(inputs)
     parts += [_strict(inputs), _by_label(inputs), _missing(inputs)]
-    shown = [p for p in parts if not isinstance(p, PrintedTable) or p.rows]
-    return Section("localisation", "Where the maps point (Table 3)", lead, shown)
+    return Section("localisation", "Where the maps point (Table 3)", lead, filled(parts))
 
 
 def _readings(inputs: Inputs) -> list[str]:

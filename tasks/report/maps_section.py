@@ -7,7 +7,7 @@ from typing import Any
 from tasks.report.inputs import Inputs, spell
 from tasks.report.numerals import percent, share
 from tasks.report.printed import Column, Kind, PrintedTable
-from tasks.report.section import Facts, Part, Section
+from tasks.report.section import Facts, Part, Section, filled
 
 #: What a map's status means.
 STATUSES = {
@@ -34,7 +34,7 @@ def maps_section(inputs: Inputs) -> Section:
         "and are no silent zeros in the tables."
     )
     parts = [_statuses(inputs), _completeness(inputs), _cohort(inputs)]
-    return Section("maps", "The maps themselves", lead, [part for part in parts if part.rows])
+    return Section("maps", "The maps themselves", lead, filled(parts))
 
 
 def _statuses(inputs: Inputs) -> PrintedTable:

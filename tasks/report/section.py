@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +63,15 @@ class Gallery:
 
 
 Part = PrintedTable | Chart | Heat | Facts | Caution | Gallery
+
+
+def filled(parts: Iterable[Part]) -> list[Part]:
+    """Give the parts that say something: no table without rows, no caution without words."""
+    return [
+        part
+        for part in parts
+        if (part.rows if isinstance(part, PrintedTable) else part != Caution(""))
+    ]
 
 
 @dataclass(frozen=True)

@@ -24,23 +24,9 @@ from tasks.summarise.separation import (
     separation,
     together,
 )
+from tasks.tables.certainty import CERTAINTY
 
-COLUMNS = [
-    "image_id",
-    "label",
-    "method",
-    "masks",
-    "saliency",
-    "c_iou",
-    "c_iou_ceiling",
-    "c_iou_over_ceiling",
-    "c_auitc",
-    "c_auitc_area",
-    "precision",
-    "predicted_area",
-    "mean_mask_probability",
-    "status",
-]
+COLUMNS = [column.name for column in CERTAINTY.columns]
 #: Columns of a map's own row that are scores, or confounders of them.
 OWN = (
     "c_iou",
