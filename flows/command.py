@@ -53,6 +53,20 @@ def check() -> None:
     sys.exit(check_only(Path.cwd()))
 
 
+@app.command()
+def prune(
+    keep: Annotated[float, typer.Option(min=0, help="GiB of maps to keep, the last used first.")],
+) -> None:
+    """Drop finished maps that were not used for longest, and say what is kept.
+
+    `explain` keeps each map it has computed in .saliency/maps.sqlite, so that none is computed
+    twice. It holds at most 8 GiB, or what SALIENCY_MAP_STORE_GIB says.
+    """
+    from flows.pruning import prune_maps
+
+    prune_maps(keep)
+
+
 def main() -> None:
     """Run the command line."""
     prepare(Path.cwd())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
@@ -18,11 +20,15 @@ from saliency_audit.datasets.encoding import decode_image
 from saliency_audit.models.classifier import Classifier
 from saliency_audit.models.training import as_pixels
 from tasks import places
-from tasks.artifacts import read_columns, read_rows, write_table
+from tasks.artifacts import file_sha256, read_columns, read_rows, write_table
+from tasks.map_store import MapStore, map_store
 from tasks.models import load_classifier
 from tasks.stage import Context, Stage
 from tasks.tables.chosen import CHOSEN
 from tasks.tables.saliency import saliency
+
+#: Artifacts of a training that say how it went, and decide no map.
+RECORDS = ("model.json", "history.parquet")
 
 
 def run(context: Context, audit: str, method: str) -> None:
@@ -46,9 +52,12 @@ def run(context: Context, audit: str, method: str) -> None:
     total = read_columns(chosen, CHOSEN, ["image_id"]).num_rows
     images = read_rows(chosen, CHOSEN)
     done = 0
-    with write_table(table, places.explain(audit) / f"{method}.parquet") as writer:
-        while batch := list(islice(images, compute.batch)):
-            for row, label, stored in _explain(explainer, batch):
+    with (
+        map_store(_key(explainer, audit, method, parameters), f"{audit} {method}") as store,
+        write_table(table, places.explain(audit) / f"{method}.parquet") as writer,
+    ):
+        while batch := list(islice(images, explainer.together)):
+            for row, label, stored in _explain(explainer, store, batch):
                 writer.write({**names, **_row(row, label, stored)})
             done += len(batch)
             context.progress(done, total)
@@ -64,25 +73,74 @@ class Explainer:
     kept_fraction: float
     compute: Compute
 
+    @property
+    def together(self) -> int:
+        """Images explained at a time: one where its own samples fill the model's batches."""
+        passes = self.method.cost().forward
+        return self.compute.batch if passes is None or passes < self.compute.batch else 1
+
+
+def _key(explainer: Explainer, audit: str, method: str, parameters: Mapping[str, Any]) -> str:
+    """Digest of all that decides the bytes of a map, besides its pixels and its label."""
+    folder = places.train_classifier(audit)
+    background = places.predict(audit) / "background.parquet"
+    content = {
+        "method": method_digest(method, parameters),
+        "model": {
+            path.name: file_sha256(path)
+            for path in sorted(folder.iterdir())
+            if path.name not in RECORDS
+        },
+        "labels": list(explainer.classifier.labels),
+        "background": None if explainer.background is None else file_sha256(background),
+        "kept_fraction": explainer.kept_fraction,
+        "compute": asdict(explainer.compute),
+        "code": file_sha256(places.code("explain", method)),
+        "torch": str(torch.__version__),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
 
 def _explain(
-    explainer: Explainer, batch: list[dict[str, Any]]
+    explainer: Explainer, store: MapStore, batch: list[dict[str, Any]]
 ) -> Iterator[tuple[dict[str, Any], str, StoredMap]]:
     """Give the maps of a batch of images, in ascending (image_id, label)."""
+    found = [store.find(row["pixel_sha256"], row["explain"]) for row in batch]
+    missing = [
+        (row, maps, [label for label in row["explain"] if label not in maps])
+        for row, maps in zip(batch, found, strict=True)
+    ]
+    missing = [item for item in missing if item[2]]
+    if missing:
+        computed = _compute(explainer, [(row, labels) for row, _, labels in missing])
+        for (row, maps, _), new in zip(missing, computed, strict=True):
+            store.keep(row["pixel_sha256"], new)
+            maps.update(new)
+    for row, maps in zip(batch, found, strict=True):
+        for label in sorted(maps):
+            yield row, label, maps[label]
+
+
+def _compute(
+    explainer: Explainer, asked: list[tuple[dict[str, Any], list[str]]]
+) -> list[dict[str, StoredMap]]:
+    """Explain labels of images; gives the maps of each image by label."""
     classifier = explainer.classifier
-    asked = [[classifier.labels.index(label) for label in row["explain"]] for row in batch]
     found = explainer.method.explain(
         classifier,
-        _pixels([row["pixels"] for row in batch]),
-        asked,
-        [row["pixel_sha256"] for row in batch],
+        _pixels([row["pixels"] for row, _ in asked]),
+        [[classifier.labels.index(label) for label in labels] for _, labels in asked],
+        [row["pixel_sha256"] for row, _ in asked],
         compute=explainer.compute,
         background=explainer.background,
     )
-    for row, maps in zip(batch, found, strict=True):
-        by_label = dict(zip(row["explain"], maps, strict=True))
-        for label in sorted(by_label):
-            yield row, label, quantise(by_label[label], explainer.kept_fraction)
+    return [
+        {
+            label: quantise(raw, explainer.kept_fraction)
+            for label, raw in zip(labels, maps, strict=True)
+        }
+        for (_, labels), maps in zip(asked, found, strict=True)
+    ]
 
 
 def _pixels(encoded: list[bytes]) -> torch.Tensor:

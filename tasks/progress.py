@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from saliency_audit.progress import Progress
-
 
 class Reporter:
     """Progress of one stage.
@@ -44,8 +42,3 @@ class Reporter:
         """Take the bar away."""
         if self._bar is not None:
             self._bar.close()
-
-
-def reporter(stage: str) -> Progress:
-    """Give the progress of a stage, by its name in dvc.yaml."""
-    return Reporter(stage)
