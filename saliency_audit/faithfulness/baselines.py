@@ -32,7 +32,7 @@ def grey(image: Tensor, level: float = 0.5) -> Tensor:
 def mean_colour(image: Tensor) -> Tensor:
     """Give the image's own mean of each channel everywhere, (C, H, W).
 
-    RISE deletes to zero in normalised pixels, which is the mean colour of the training images.
+    RISE's code deletes to 0 in normalised pixels, which is the training images' mean colour.
 
     >>> import torch
     >>> mean_colour(torch.tensor([[[0.0, 1.0]]]))

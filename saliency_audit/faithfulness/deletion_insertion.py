@@ -1,6 +1,6 @@
 """Deletion and insertion: the score while the most salient pixels are removed, or inserted.
 
-Source: Petsiuk et al. 2018 (RISE), §4.2 and Algorithm 2: pixels are removed, or inserted, in
+Source: Petsiuk et al. 2018 (RISE), causal metric: pixels are removed, or inserted, in
 falling saliency, and the area is taken under the probability over the share of pixels.
 """
 

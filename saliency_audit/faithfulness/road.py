@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from saliency_audit.compute import Compute
     from saliency_audit.faithfulness.scoring import Score
 
-#: Nine tenths, as the reference library of Grad-CAM has them; the paper leaves out 0.6 and 0.8.
+#: Nine tenths, as pytorch_grad_cam has them.
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 

@@ -1,6 +1,6 @@
 """Max-sensitivity: how far a map moves with an imperceptible change of the image.
 
-Source: Yeh et al. 2019, Definition 3, estimated as there by the maximum over random changes.
+Source: Yeh et al. 2019, SENS_MAX, estimated as there by the maximum over random changes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Sparseness: how few pixels hold the saliency.
 
-Source: the Gini index of Hurley and Rickard 2009, Eq 5, on the magnitudes of an attribution as in
+Source: the Gini index of Hurley and Rickard 2009 on the magnitudes of an attribution as in
 Chalasani et al. 2020.
 """
 

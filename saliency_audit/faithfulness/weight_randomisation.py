@@ -1,6 +1,6 @@
 """Weight randomisation: whether a map depends on what the model has learnt.
 
-Source: Adebayo et al. 2018, §3: weights are replaced by random ones, from the output layer down
+Source: Adebayo et al. 2018: weights are replaced by random ones, from the output layer down
 (cascading) or in one layer at a time (independent), and the map is compared with the original
 one. A map that stays as it was, as an edge detector's does, explains the image and not the model.
 """
