@@ -1,9 +1,10 @@
 """Noisy linear imputation: removed pixels filled in from their neighbours.
 
-Source: Rong et al. 2022 (ROAD), with the weights of its authors' code: a removed pixel is the weighted mean of its eight
-neighbours, removed ones among them, which makes a sparse linear system; noise is added so that
-the filled region is not told from its smoothness. A removed region that is filled shows less of
-its outline than one that is painted over: the outline is information on the label.
+Source: Rong et al. 2022 (ROAD), with the weights of its authors' code: a removed pixel is the
+weighted mean of its eight neighbours, removed ones among them, which makes a sparse linear system;
+noise is added so that the filled region is not told from its smoothness. A removed region that is
+filled shows less of its outline than one that is painted over: the outline is information on the
+label.
 """
 
 from __future__ import annotations
