@@ -98,8 +98,12 @@ def _submit(root: Path, folder: Path, running: Running, watch: Watch) -> Submit:
 def _schedule(
     graph: Mapping[str, Node], plan: list[str], slots: int, submit: Submit, watch: Watch
 ) -> dict[str, Outcome]:
-    """Submit each stage when all that it needs has finished well and a slot is free."""
-    waiting = list(plan)
+    """Submit each stage when all that it needs has finished well and a slot is free.
+
+    Of several, the one that most passes of a model wait for: so that none of them is left for the
+    end, when there is nothing to do beside it.
+    """
+    waiting = sorted(plan, key=lambda name: -graph[name].passes)
     active: dict[str, PrefectFuture[Outcome]] = {}
     outcomes: dict[str, Outcome] = {}
     # A future's state asks the server each time; its callback costs nothing.

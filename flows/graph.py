@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from saliency_audit.attribution.registry import method_from_parameters
 from tasks import code, params, places
+
+#: Images of an audit that explains all it has.
+MANY = 1000
 
 
 @dataclass(frozen=True)
@@ -19,12 +23,14 @@ class Node:
     """A stage: ``needs`` are the stages whose outputs it reads; ``stale`` says why it must run.
 
     ``stale`` is empty for a stage that is up to date by itself; it may still have to run when
-    one that it needs has run.
+    one that it needs has run. ``passes``: those of the model that it makes and that wait for it,
+    along the longest way, as far as its method says; 0 where nothing is known.
     """
 
     name: str
     needs: frozenset[str]
     stale: tuple[str, ...]
+    passes: int
     meta: Mapping[str, Any]
     description: str
 
@@ -37,6 +43,7 @@ def read_graph(root: Path) -> dict[str, Node]:
     with Repo(str(root)) as repo, repo.lock:
         graph = repo.index.graph
         ordered = list(networkx.topological_sort(graph.reverse(copy=True)))
+        passes = _passes(ordered, graph, params.read_tree(root / places.PARAMS))
         reasons = {stage.addressing: _reasons(stage) for stage in ordered}
         changes = _code_changes(root) if reasons[code.STAGE.name] else {}
         return {
@@ -47,11 +54,30 @@ def read_graph(root: Path) -> dict[str, Node]:
                     *reasons[stage.addressing],
                     *(changes[dep.def_path] for dep in stage.deps if dep.def_path in changes),
                 ),
+                passes=passes[stage.addressing],
                 meta=stage.meta or {},
                 description=stage.desc or "",
             )
             for stage in ordered
         }
+
+
+def _passes(ordered: list[Any], graph: Any, tree: Mapping[str, Any]) -> dict[str, int]:
+    """Give the passes of the model from each stage on, along the longest way through the graph."""
+    found: dict[str, int] = {}
+    for stage in reversed(ordered):
+        following = [found[waiting.addressing] for waiting in graph.predecessors(stage)]
+        _, _, module, *arguments = stage.cmd.split()
+        own = _own_passes(tree, *arguments) if module == "tasks.explain" else 0
+        found[stage.addressing] = own + max(following, default=0)
+    return found
+
+
+def _own_passes(tree: Mapping[str, Any], audit: str, method: str) -> int:
+    cost = method_from_parameters(method, tree["method"].get(method, {})).cost()
+    # A backward pass takes about as long as two forward passes.
+    per_image = (cost.forward or 0) + 2 * (cost.backward or 0)
+    return per_image * (tree["audits"][audit].get("images") or MANY)
 
 
 def _code_changes(root: Path) -> dict[str, str]:

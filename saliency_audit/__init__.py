@@ -8,6 +8,7 @@ uses is imported inside the function that uses it.
 - ``models``: the classifiers under audit and the segmenter beside them;
 - ``attribution``: one module per explanation method;
 - ``measures``: saliency maps to numbers;
+- ``faithfulness``: what a map says of the model it explains, by asking the model again;
 - ``statistics``: many numbers to one statement.
 
 Importing this package imports nothing heavy.

@@ -53,6 +53,7 @@ class Compute:
         """
         import torch
 
+        _keep_freed_memory()
         torch.set_num_threads(self.threads)
         # Not use_deterministic_algorithms: it imports the compiler, which takes seconds.
         torch.set_deterministic_debug_mode("warn")
@@ -99,6 +100,21 @@ class Compute:
         if not rows:
             raise ParameterError("a model was called on no images: give at least one")
         return torch.cat(rows)
+
+
+def _keep_freed_memory() -> None:
+    """Have the C library keep freed memory for the next layer, where it is glibc.
+
+    It gives large blocks back by default, and the kernel clears each again: a tenth of the time
+    that a stage takes.
+    """
+    import ctypes
+
+    trim_threshold, mmap_max = -1, -4  # malloc.h
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):
+        library.mallopt(mmap_max, 0)
+        library.mallopt(trim_threshold, 2**31 - 1)
 
 
 @contextmanager

@@ -274,7 +274,7 @@ def test_the_exit_codes_that_are_listed_are_those_of_the_commands(root):
     assert listed == used | {stage.BUG, stage.BAD_PARAMETER, stage.FAILED, stage.INTERRUPTED}
 
 
-ROOMS = "datasets|models|attribution|measures|statistics|labelling|compute"
+ROOMS = "datasets|models|attribution|measures|faithfulness|statistics|labelling|compute"
 IN_LIBRARY = re.compile(rf"`((?:{ROOMS})\.\w+(?:\.\w+)*)`")
 IN_REPOSITORY = re.compile(r"`((?:saliency_audit|tasks|flows)(?:\.\w+)+)`")
 
