@@ -1,17 +1,27 @@
-"""RISE's random masks: coarse random grids, scaled up smoothly and shifted, in a stream."""
+"""RISE's random masks: coarse grids, scaled up smoothly and shifted, in a stream.
+
+How grids are drawn decides how many masks a map needs. Each grid of each
+design is, on its own, the paper's: every cell visible with the given
+probability, whatever the others are. Designs differ in how the grids of a
+stream go together.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from saliency_audit.attribution.seeds import generator
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+#: ``independent``: as in the paper; ``orthogonal``: in blocks in which cells are uncorrelated.
+Design = Literal["independent", "orthogonal"]
 
 
 def mask_stream(
@@ -23,33 +33,103 @@ def mask_stream(
     seed: int,
     key: str,
     rows: int,
+    design: Design = "independent",
     device: torch.device | str = "cpu",
 ) -> Iterator[Tensor]:
     """Give ``samples`` masks in tensors (at most ``rows``, 1, H, W), float32 in [0, 1].
 
     A grid of ``grid`` × ``grid`` cells, each 1 with probability ``visible``, is scaled up
     bilinearly to ``grid`` + 1 cells of ⌈H/grid⌉ × ⌈W/grid⌉ pixels, and H × W are cut from it at a
-    random shift of less than a cell (Petsiuk et al. 2018, §3.2). The masks depend on ``seed`` and
-    ``key``, not on ``rows``.
+    random shift of less than a cell (Petsiuk et al. 2018, §3.2). ``design``: how the grids are
+    drawn; ``orthogonal`` is for ``visible`` 0.5 only. The masks depend on ``seed`` and ``key``,
+    not on ``rows``.
 
     >>> [len(masks) for masks in mask_stream(5, 3, 0.5, (8, 8), seed=0, key="a", rows=2)]
     [2, 2, 1]
     """
     import torch
 
-    cells, shifts = generator(seed, key, 0), generator(seed, key, 1)
     along = [_interpolation(grid, length).to(device) for length in size]
     steps = np.array([-(-length // grid) for length in size])
-    for start in range(0, samples, rows):
-        count = min(rows, samples - start)
-        shown = torch.from_numpy(cells.random((count, grid, grid)) < visible)
-        shift = torch.from_numpy((shifts.random((count, 2)) * steps).astype(np.int64))
+    random = generator(seed, key, 0), generator(seed, key, 1)
+    grids = (
+        _orthogonal(samples, grid, steps, rows, *random)
+        if design == "orthogonal"
+        else _independent(samples, grid, visible, steps, rows, *random)
+    )
+    for shown, shift in grids:
+        starts = torch.from_numpy(shift).to(device)
         cut = [
-            weights[shift[:, axis, None].to(device) + torch.arange(length, device=device)]
+            weights[starts[:, axis, None] + torch.arange(length, device=device)]
             for axis, (weights, length) in enumerate(zip(along, size, strict=True))
         ]
-        masks = cut[0] @ shown.to(device, torch.float32) @ cut[1].transpose(1, 2)
-        yield masks[:, None]
+        cells = torch.from_numpy(shown).to(device, torch.float32)
+        yield (cut[0] @ cells @ cut[1].transpose(1, 2))[:, None]
+
+
+#: Which cells are visible, (n, grid, grid), and the shifts of each grid in pixels, (n, 2).
+Grids = tuple[NDArray[np.bool_], NDArray[np.int64]]
+
+
+def _independent(
+    samples: int,
+    grid: int,
+    visible: float,
+    steps: NDArray[np.int64],
+    rows: int,
+    cells: np.random.Generator,
+    shifts: np.random.Generator,
+) -> Iterator[Grids]:
+    for start in range(0, samples, rows):
+        count = min(rows, samples - start)
+        yield cells.random((count, grid, grid)) < visible, _shift(shifts, count, steps)
+
+
+def _orthogonal(
+    samples: int,
+    grid: int,
+    steps: NDArray[np.int64],
+    rows: int,
+    cells: np.random.Generator,
+    shifts: np.random.Generator,
+) -> Iterator[Grids]:
+    """Give grids in pairs of opposites, in blocks of twice the order of a Hadamard matrix.
+
+    A block is the matrix and its negative, with random columns for cells, random signs of columns
+    and rows in random order, at one shift. So every cell is visible in half of the block's grids,
+    and any two are visible together in a quarter: what one cell does is not mistaken for what
+    another does. And what cells do together in even numbers cancels in each pair.
+    """
+    matrix = hadamard(grid**2)
+    order = len(matrix)
+    for start in range(0, samples, 2 * order):
+        columns = cells.permutation(order)[: grid**2]
+        signs = np.where(cells.random(grid**2) < 0.5, 1, -1)
+        half = (matrix[cells.permutation(order)][:, columns] * signs > 0).reshape(-1, grid, grid)
+        block = np.stack([half, ~half], axis=1).reshape(-1, grid, grid)
+        shift = np.repeat(_shift(shifts, 1, steps), 2 * order, axis=0)
+        count = min(2 * order, samples - start)
+        for first in range(0, count, rows):
+            part = slice(first, min(first + rows, count))
+            yield block[part], shift[part]
+
+
+def _shift(shifts: np.random.Generator, count: int, steps: NDArray[np.int64]) -> NDArray[np.int64]:
+    return (shifts.random((count, 2)) * steps).astype(np.int64)
+
+
+def hadamard(least: int) -> NDArray[np.int8]:
+    """Give Sylvester's Hadamard matrix (n, n) of the first power of two n ≥ ``least``.
+
+    Its entries are 1 and -1, and its columns are orthogonal.
+
+    >>> hadamard(3).tolist()
+    [[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]
+    """
+    matrix = np.ones((1, 1), np.int8)
+    while len(matrix) < least:
+        matrix = np.block([[matrix, matrix], [matrix, -matrix]])
+    return matrix
 
 
 def _interpolation(grid: int, length: int) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 
 from saliency_audit.attribution.method import RawMap
 from saliency_audit.attribution.perturbation import Perturbation
-from saliency_audit.attribution.random_masks import mask_stream
+from saliency_audit.attribution.random_masks import Design, mask_stream
 from saliency_audit.attribution.scores import Score, explained_scores
 from saliency_audit.errors import ParameterError
 from saliency_audit.ranges import check_at_least
@@ -22,22 +22,31 @@ if TYPE_CHECKING:
     from saliency_audit.models.classifier import Classifier
 
 
+#: Cells per side of the finest orthogonal grid: its matrix has the square of their number.
+MOST_ORTHOGONAL = 64
+
+
 @dataclass(frozen=True)
 class Rise(Perturbation):
     """RISE (Petsiuk et al. 2018), with masks M_i and f_i the explained score of x ⊙ M_i.
 
     ``estimator``: ``centred`` is Σ (f_i - f̄) M_i / Σ M_i per pixel, shifted to a minimum of 0;
     ``plain`` is the paper's Σ f_i M_i / (N · visible) (Eq 6), which carries how often each pixel
-    happened to be visible. ``samples``: masks N per image, 1 or more (``centred``: 2);
-    ``grid``: cells s per side, 1 or more and no more than the image has pixels; ``visible``:
-    probability p₁ of a cell to be visible, in (0, 1); ``score``: ``probability`` as in the paper,
-    or ``logit``; ``seed``: 0 or more.
+    happened to be visible. ``design``: how masks are drawn (see ``random_masks``); ``orthogonal``
+    reaches the same error with fewer of them, and takes ``visible`` 0.5. ``samples``: masks N per
+    image, 1 or more (``centred``: 2); ``grid``: cells s per side, 1 or more and no more than the
+    image has pixels; ``visible``: probability p₁ of a cell to be visible, in (0, 1); ``score``:
+    ``probability`` as in the paper, or ``logit``; ``seed``: 0 or more.
+
+    The paper's own RISE is ``estimator`` plain with ``design`` independent and 4,000 samples or
+    more.
     """
 
-    samples: int = 4000
+    samples: int = 2048
     grid: int = 7
     visible: float = 0.5
     estimator: Literal["centred", "plain"] = "centred"
+    design: Design = "orthogonal"
     score: Score = "probability"
     seed: int = 0
 
@@ -51,6 +60,16 @@ class Rise(Perturbation):
         check_at_least(1, grid=self.grid)
         if not 0 < self.visible < 1:
             raise ParameterError(f"visible is {self.visible}: give a probability in (0, 1)")
+        if self.design == "orthogonal" and self.visible != 0.5:
+            raise ParameterError(
+                f"visible is {self.visible}, but design orthogonal shows half of the cells: give "
+                "0.5, or design independent"
+            )
+        if self.design == "orthogonal" and self.grid > MOST_ORTHOGONAL:
+            raise ParameterError(
+                f"grid is {self.grid}, but design orthogonal takes at most {MOST_ORTHOGONAL}: give "
+                "a coarser one, or design independent"
+            )
         if self.estimator == "plain" and self.score == "logit":
             raise ParameterError("estimator plain sums scores: give it score probability")
         check_at_least(0, seed=self.seed)
@@ -79,6 +98,7 @@ class Rise(Perturbation):
             size,
             seed=self.seed,
             key=key,
+            design=self.design,
             rows=compute.batch,
             device=compute.device,
         ):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from saliency_audit.attribution.maps import quantise
-from saliency_audit.attribution.random_masks import mask_stream
+from saliency_audit.attribution.random_masks import hadamard, mask_stream
 from saliency_audit.attribution.rise import Rise
 from saliency_audit.compute import Compute
 from saliency_audit.errors import ParameterError
@@ -82,17 +82,85 @@ def test_masks_depend_on_seed_and_key_and_not_on_how_many_are_made_at_a_time():
     assert not np.array_equal(plain, drawn(37, 3, (7, 9), key="other"))
 
 
+def test_in_an_orthogonal_block_any_two_cells_are_uncorrelated():
+    """49 cells in blocks of twice 64; at one pixel per cell there is no shift."""
+    masks = drawn(256, 7, (7, 7), design="orthogonal", rows=10).astype(np.float64)
+    along = np.stack([scaled_up(np.eye(7)[[cell]], (1, 8))[0, :7] for cell in range(7)], axis=1)
+    cells = np.linalg.inv(along) @ masks @ np.linalg.inv(along).T
+    np.testing.assert_allclose(cells, cells.round(), atol=1e-4)
+    signs = 2 * cells.round().reshape(2, 128, 49) - 1
+    for block in signs:
+        np.testing.assert_array_equal(block.sum(0), 0)
+        np.testing.assert_array_equal(block.T @ block, 128 * np.eye(49))
+    np.testing.assert_array_equal(signs[:, ::2], -signs[:, 1::2])
+    assert not np.array_equal(signs[0], signs[1])
+
+
+@pytest.mark.parametrize("grid", [1, 2, 3, 4, 5])
+def test_columns_of_a_hadamard_matrix_are_orthogonal(grid):
+    matrix = hadamard(grid**2).astype(int)
+    assert grid**2 <= len(matrix) < 2 * grid**2
+    np.testing.assert_array_equal(matrix.T @ matrix, len(matrix) * np.eye(len(matrix)))
+
+
+def test_each_orthogonal_mask_is_one_of_the_papers_as_likely_as_any():
+    """Of the 16 patterns of a 2 x 2 grid at one shift, each comes in a sixteenth of the masks."""
+    possible = np.array([mask for (mask,) in all_masks(2, (2, 2)).values()]).reshape(16, 4)
+    found = drawn(16000, 2, (2, 2), design="orthogonal").reshape(-1, 4)
+    which = np.abs(found[:, None] - possible).max(2).argmin(1)
+    assert np.abs(found - possible[which]).max() < 1e-6
+    counts = np.bincount(which, minlength=16)
+    # Pairs of opposites are drawn together: twice the variance of independent draws.
+    assert np.abs(counts - 1000).max() < 5 * np.sqrt(2 * 1000)
+
+
+@pytest.mark.parametrize("degree", [1, 2])
+def test_one_orthogonal_block_has_the_limit_of_all_masks(of_function, degree):
+    """Of a score that is linear in the cells, or in products of two of them."""
+    size, grid = (3, 3), 3
+    weights = torch.arange(1.0, 10).view(3, 3).sin().double()
+
+    def score(pixels):
+        # Cells are recovered from the mask, as the image is white.
+        cells = torch.linalg.pinv(scale) @ pixels[:, 0].flatten(1).double().T
+        signs = 2 * cells - 1
+        total = weights.flatten() @ signs
+        if degree == 2:
+            total = total + signs[0] * signs[4] - 3 * signs[2] * signs[3]
+        return torch.stack([total, -total], dim=1)
+
+    unit = [scaled_up(np.eye(9)[cell].reshape(3, 3), (4, 4))[:3, :3].ravel() for cell in range(9)]
+    scale = torch.from_numpy(np.stack(unit, axis=1))
+    white = torch.ones((1, 3, *size))
+    ((raw,),) = Rise(samples=32, grid=grid, score="logit", design="orthogonal").explain(
+        of_function(score), white, [[0]], ["key"], compute=Compute(batch=8)
+    )
+    masks = np.array([mask for (mask,) in all_masks(grid, size).values()])
+    scores = score(torch.from_numpy(masks)[:, None].repeat(1, 3, 1, 1))[:, 0].numpy()
+    expected = np.tensordot(scores - scores.mean(), masks, 1) / masks.sum(0)
+    np.testing.assert_allclose(raw.values, expected - expected.min(), atol=1e-5)
+
+
+def test_an_orthogonal_design_is_for_cells_seen_half_of_the_time():
+    with pytest.raises(ParameterError, match="but design orthogonal shows"):
+        Rise(visible=0.4, design="orthogonal")
+    with pytest.raises(ParameterError, match="grid is 65, but design orthogonal"):
+        Rise(grid=65, design="orthogonal")
+
+
 @pytest.mark.parametrize("estimator", ["centred", "plain"])
 @pytest.mark.parametrize("score", ["probability", "logit"])
-def test_the_map_is_its_definition_mask_by_mask(small, images, estimator, score):
+@pytest.mark.parametrize(("design", "visible"), [("independent", 0.4), ("orthogonal", 0.5)])
+def test_the_map_is_its_definition_mask_by_mask(small, images, estimator, score, design, visible):
     if (estimator, score) == ("plain", "logit"):
         with pytest.raises(ParameterError, match="estimator plain"):
             Rise(estimator=estimator, score=score)
         return
     samples = 50
-    rise = Rise(samples=samples, grid=4, estimator=estimator, score=score, visible=0.4, seed=2)
+    drawing = {"visible": visible, "seed": 2, "design": design}
+    rise = Rise(samples=samples, grid=4, estimator=estimator, score=score, **drawing)
     (maps,) = rise.explain(small, images[:1], [[2, 0]], ["key"], compute=Compute(batch=8))
-    masks = drawn(samples, 4, (64, 64), visible=0.4, seed=2).astype(np.float64)
+    masks = drawn(samples, 4, (64, 64), **drawing).astype(np.float64)
     exact = copy.deepcopy(small).double()
     for raw, label in zip(maps, (2, 0), strict=True):
         scores = []
@@ -101,7 +169,7 @@ def test_the_map_is_its_definition_mask_by_mask(small, images, estimator, score)
             found = exact.probabilities(found) if score == "probability" else found
             scores.append(float(found[0, label].detach()))
         if estimator == "plain":
-            expected = sum(f * m for f, m in zip(scores, masks, strict=True)) / (samples * 0.4)
+            expected = sum(f * m for f, m in zip(scores, masks, strict=True)) / (samples * visible)
         else:
             mean = np.mean(scores)
             summed = sum((f - mean) * m for f, m in zip(scores, masks, strict=True))

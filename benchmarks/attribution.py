@@ -1,0 +1,278 @@
+"""Explanation methods against the model's own passes, and against the libraries people use.
+
+Run from the root: ``python benchmarks/attribution.py [quick]``. Everything is
+measured in one run and interleaved, so that its ratios hold on a busy
+machine; ``quick`` takes ResNet-18 at 96 px only. Prints a table and writes
+``benchmarks/results.json``.
+
+The floor of a method is the passes that its samples stand for, made by the
+given model as it is (eager, float32, batch 32, one thread) and nothing else.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from saliency_audit.attribution.method import Method
+from saliency_audit.attribution.registry import method_from_parameters
+from saliency_audit.compute import Compute
+from saliency_audit.labelling import Labelling
+from saliency_audit.models.architectures import build
+from saliency_audit.models.classifier import Classifier
+
+LABELS = 7
+BATCH = 32
+#: Measured in turns; the fastest of each counts.
+TURNS = 3
+#: Samples per image: fewer than in an audit, as the floor has as many.
+SAMPLES = {"shap": 64, "lime": 256, "rise": 512}
+QUICK = (("resnet18", 96),)
+FULL = (("resnet18", 96), ("resnet18", 224), ("densenet121", 96), ("densenet121", 224))
+
+Run = Callable[[], object]
+
+
+@dataclass
+class Benchmark:
+    """One method on one model: what is measured, and the seconds of each."""
+
+    name: str
+    floor: Run
+    ours: Run
+    peers: dict[str, Run] = field(default_factory=dict)
+
+    def measure(self) -> dict[str, Any]:
+        """Run all of them in turns; gives the fastest of each, in seconds."""
+        runs = {"floor": self.floor, "ours": self.ours, **self.peers}
+        fastest = dict.fromkeys(runs, float("inf"))
+        for _ in range(TURNS):
+            for name, run in runs.items():
+                gc.collect()
+                started = time.perf_counter()
+                run()
+                fastest[name] = min(fastest[name], time.perf_counter() - started)
+        floor, ours = fastest.pop("floor"), fastest.pop("ours")
+        return {
+            "name": self.name,
+            "floor_s": floor,
+            "ours_s": ours,
+            "ours_over_floor": ours / floor,
+            "peers": fastest,
+        }
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model with random weights, and images as a textured scene has them."""
+
+    model: str
+    pixels: int
+
+    @property
+    def name(self) -> str:
+        """Model and pixels, as in the names of the benchmarks."""
+        return f"{self.model}/{self.pixels}"
+
+    def network(self) -> torch.nn.Module:
+        """Build the model as a person has it."""
+        return build(self.model, LABELS, (self.pixels, self.pixels)).eval()
+
+    def classifier(self, compute: Compute) -> Classifier:
+        """Build the model as the audit holds it."""
+        labels = tuple(f"label {number}" for number in range(LABELS))
+        found = Classifier(self.network(), labels, Labelling.MULTICLASS)
+        compute.prepare(found).eval()
+        return found
+
+    def images(self, count: int) -> Tensor:
+        """Smooth random images (count, 3, pixels, pixels) in [0, 1]."""
+        generator = torch.Generator().manual_seed(0)
+        coarse = torch.rand((count, 3, 12, 12), generator=generator)
+        size = (self.pixels, self.pixels)
+        return torch.nn.functional.interpolate(coarse, size, mode="bilinear").clamp(0, 1)
+
+
+def forward(network: torch.nn.Module, images: Tensor, passes: int) -> None:
+    """Make so many forward passes, a batch at a time."""
+    with torch.no_grad():
+        for _ in range(0, passes, BATCH):
+            network(images[:BATCH])
+
+
+def forward_and_backward(network: torch.nn.Module, images: Tensor, passes: int) -> None:
+    """Make so many forward passes with the gradient of one label for the image."""
+    batch = images[:BATCH].clone().requires_grad_()
+    for _ in range(0, passes, BATCH):
+        torch.autograd.grad(network(batch)[:, 0].sum(), batch)
+
+
+def explain(
+    method: Method, classifier: Classifier, images: Tensor, labels: int, compute: Compute
+) -> Run:
+    """Give a run of one of our methods, for the first ``labels`` labels of each image."""
+    asked = [list(range(labels))] * len(images)
+    keys = [str(number) for number in range(len(images))]
+    background = torch.rand((8, *images.shape[1:])) if method.needs_background else None
+    return lambda: method.explain(
+        classifier, images, asked, keys, compute=compute, background=background
+    )
+
+
+def class_activation(subject: Subject, compute: Compute) -> Iterator[Benchmark]:
+    """Grad-CAM and Grad-CAM++: one label, and all; against one forward pass."""
+    import captum.attr
+    import pytorch_grad_cam
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    network, classifier = subject.network(), subject.classifier(compute)
+    images = subject.images(BATCH)
+    layer = network.layer4 if subject.model.startswith("resnet") else network.features
+    libraries = {
+        "gradcam": pytorch_grad_cam.GradCAM,
+        "gradcam_plus_plus": pytorch_grad_cam.GradCAMPlusPlus,
+    }
+    for name, library in libraries.items():
+        method = method_from_parameters(name, {})
+        for labels, suffix in ((1, ""), (LABELS, "/labels")):
+
+            def theirs(labels: int = labels, library: Any = library) -> None:
+                with library(model=network, target_layers=[layer]) as cam:
+                    for label in range(labels):
+                        cam(input_tensor=images, targets=[ClassifierOutputTarget(label)] * BATCH)
+
+            def captums(labels: int = labels) -> None:
+                method = captum.attr.LayerGradCam(network, layer)
+                for label in range(labels):
+                    method.attribute(images, target=label)
+
+            yield Benchmark(
+                f"{name}/{subject.name}{suffix}",
+                lambda: forward(network, images, BATCH),
+                explain(method, classifier, images, labels, compute),
+                {"pytorch-grad-cam": theirs, **({"captum": captums} if name == "gradcam" else {})},
+            )
+
+
+def perturbation(subject: Subject, compute: Compute) -> Iterator[Benchmark]:
+    """RISE and LIME: against the forward passes of their samples."""
+    network, classifier = subject.network(), subject.classifier(compute)
+    images = subject.images(BATCH)
+    for name in ("rise", "lime"):
+        samples = SAMPLES[name]
+        method = method_from_parameters(name, {"samples": samples})
+        peers = {}
+        if name == "lime":
+            parameters = {"class": "lime:LimeImageExplainer", "samples": samples}
+            reference = method_from_parameters("lime_reference", parameters)
+            peers["lime"] = explain(reference, classifier, images[:1], 1, compute)
+        yield Benchmark(
+            f"{name}/{subject.name}",
+            lambda samples=samples: forward(network, images, samples),  # type: ignore[misc]
+            explain(method, classifier, images[:1], 1, compute),
+            peers,
+        )
+
+
+def expected_gradients(subject: Subject, compute: Compute) -> Iterator[Benchmark]:
+    """SHAP: one label, and all; against forward and backward passes of one label's samples."""
+    network, classifier = subject.network(), subject.classifier(compute)
+    images = subject.images(BATCH)
+    samples = SAMPLES["shap"]
+    method = method_from_parameters("shap", {"samples": samples})
+    parameters = {"class": "shap:GradientExplainer", "samples": samples}
+    reference = method_from_parameters("shap_reference", parameters)
+    captums = method_from_parameters(
+        "captum_shap", {"class": "captum:GradientShap", "n_samples": samples}
+    )
+    for labels, suffix in ((1, ""), (LABELS, "/labels")):
+        yield Benchmark(
+            f"shap/{subject.name}{suffix}",
+            lambda: forward_and_backward(network, images, samples),
+            explain(method, classifier, images[:1], labels, compute),
+            {
+                "shap": explain(reference, classifier, images[:1], labels, compute),
+                "captum": explain(captums, classifier, images[:1], labels, compute),
+            },
+        )
+
+
+def measures() -> Iterator[Benchmark]:
+    """Give the exact AUITC against a loop over 100 thresholds, the top fraction against a pass."""
+    from saliency_audit.measures.auitc import auitc
+    from saliency_audit.measures.top_fraction import top_fraction
+
+    rng = np.random.default_rng(0)
+    maps = rng.random((16, 224, 224)).astype(np.float16)
+    masks = np.zeros((16, 224, 224), bool)
+    masks[:, 60:150, 80:170] = True
+
+    def loop() -> list[float]:
+        areas = []
+        for saliency, mask in zip(maps, masks, strict=True):
+            overlaps = []
+            for threshold in np.linspace(0, 1, 100):
+                kept = saliency >= threshold
+                union = np.count_nonzero(kept | mask)
+                overlaps.append(np.count_nonzero(kept & mask) / union if union else 0.0)
+            areas.append(float(np.trapezoid(overlaps, dx=1 / 99)))
+        return areas
+
+    yield Benchmark(
+        "auitc/224",
+        loop,
+        lambda: [auitc(saliency, mask) for saliency, mask in zip(maps, masks, strict=True)],
+    )
+    subject = Subject("resnet18", 224)
+    network, images = subject.network(), subject.images(16)
+    yield Benchmark(
+        "top_fraction/224",
+        lambda: forward(network, images, 16),
+        lambda: [top_fraction(saliency, 0.05) for saliency in maps],
+    )
+
+
+def benchmarks(quick: bool) -> Iterator[Benchmark]:
+    """Give all benchmarks, those of one model after those of another."""
+    compute = Compute(threads=1, batch=BATCH)
+    compute.start()
+    for model, pixels in QUICK if quick else FULL:
+        subject = Subject(model, pixels)
+        yield from class_activation(subject, compute)
+        yield from perturbation(subject, compute)
+        yield from expected_gradients(subject, compute)
+    yield from measures()
+
+
+def main() -> None:
+    """Measure, print, write."""
+    found = []
+    print(
+        f"{'benchmark':36} {'floor':>8} {'ours':>8} {'ratio':>7}  peers, as multiples of the floor"
+    )
+    for benchmark in benchmarks("quick" in sys.argv[1:]):
+        result = benchmark.measure()
+        found.append(result)
+        floor = result["floor_s"]
+        peers = ", ".join(f"{name} {s / floor:.2f}" for name, s in result["peers"].items())
+        print(
+            f"{result['name']:36} {floor:8.3f} {result['ours_s']:8.3f} "
+            f"{result['ours_over_floor']:7.2f}  {peers}",
+            flush=True,
+        )
+    path = Path(__file__).with_name("results.json")
+    path.write_text(json.dumps({"benchmarks": found}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
