@@ -50,8 +50,10 @@ check: install
 	mypy
 	lint-imports --no-cache
 
+# ONLY=quick: methods on ResNet-18 at 96 px alone.
 bench: install
-	@for file in benchmarks/*.py; do python $$file; done
+	python benchmarks/attribution.py $(ONLY)
+	$(if $(ONLY),,python benchmarks/memory.py)
 
 # The lock names versions only, no registry: no index line and no address.
 lock: install
