@@ -193,7 +193,7 @@ def expected_gradients(subject: Subject, compute: Compute) -> Iterator[Benchmark
     parameters = {"class": "shap:GradientExplainer", "samples": samples}
     reference = method_from_parameters("shap_reference", parameters)
     captums = method_from_parameters(
-        "captum_shap", {"class": "captum:GradientShap", "n_samples": samples}
+        "captum_shap", {"class": "captum:GradientShap", "arguments": {"n_samples": samples}}
     )
     for labels, suffix in ((1, ""), (LABELS, "/labels")):
         yield Benchmark(

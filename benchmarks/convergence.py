@@ -1,6 +1,6 @@
 """How near a RISE map is to its limit, by passes and by how masks are drawn.
 
-Run from the root of an audited checkout: ``python benchmarks/convergence.py
+Run from the root of an audited checkout: ``python -m benchmarks.convergence
 <audit> [images]``. The limit is the centred map of 20,480 independent masks
 with a seed of their own. Prints the root mean square error of the normalised
 map, and the IoU of its top 5 % with the limit's, as means over images.
