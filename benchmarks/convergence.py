@@ -61,7 +61,7 @@ def main() -> None:
     compute.start()
     classifier, _ = load_classifier(audit)
     compute.prepare(classifier)
-    rows = (row for row in read_rows(places.predict(audit) / "chosen.parquet", CHOSEN))
+    rows = read_rows(places.predict(audit) / "chosen.parquet", CHOSEN)
     chosen = list(islice((row for row in rows if row["explain"]), count))
     limits = [explain(LIMIT, classifier, row) for row in chosen]
     print(f"{audit}, {len(chosen)} images: root mean square error (IoU of the top 5 %)")

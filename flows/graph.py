@@ -86,9 +86,10 @@ def _code_changes(root: Path) -> dict[str, str]:
     changes = {}
     for path, text in code.code_texts(root, methods).items():
         # A file that is not there yet is a reason that DVC gives itself.
-        if (root / path).is_file() and (root / path).read_text("utf-8") != text:
-            former = set((root / path).read_text("utf-8").splitlines())
-            names = [line.split()[1] for line in text.splitlines() if line not in former]
+        former = (root / path).read_text("utf-8") if (root / path).is_file() else text
+        if former != text:
+            known = set(former.splitlines())
+            names = [line.split()[1] for line in text.splitlines() if line not in known]
             changes[path.as_posix()] = f"code: {', '.join(names) or 'fewer modules'}"
     return changes
 
