@@ -26,8 +26,10 @@ class Compute:
     """Where and how models run.
 
     ``threads``: CPU threads per process (1 or more); ``batch``: images per call of a model (1 or
-    more); ``precision``: arithmetic of the model; ``device``: ``cpu`` or ``cuda``;
-    ``channels_last``: memory format of images and convolutions.
+    more); ``precision``: ``float32``; ``tfloat32``, on ``cuda`` alone, convolutions and products of
+    inputs with 10 bits of mantissa; or ``bfloat16``, the passes of methods that sample (SHAP, LIME,
+    RISE) in bfloat16 and all else in float32; ``device``: ``cpu`` or ``cuda``; ``channels_last``:
+    memory format of images and convolutions.
 
     >>> Compute(batch=0)
     Traceback (most recent call last):
@@ -36,7 +38,7 @@ class Compute:
 
     threads: int = 1
     batch: int = 32
-    precision: Literal["float32"] = "float32"
+    precision: Literal["float32", "tfloat32", "bfloat16"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
     channels_last: bool = True
 
@@ -45,6 +47,11 @@ class Compute:
         for name in ("threads", "batch"):
             if getattr(self, name) < 1:
                 raise ParameterError(f"compute.{name} is {getattr(self, name)}: give 1 or more")
+        if self.precision == "tfloat32" and self.device != "cuda":
+            raise ParameterError(
+                "compute.precision is tfloat32, which only a CUDA device has: give float32, "
+                "bfloat16, or device cuda"
+            )
 
     def start(self) -> torch.device:
         """Fix threads and algorithms of this process, and give the device.
@@ -62,6 +69,8 @@ class Compute:
                 "compute.device is cuda, but torch finds no CUDA device here: "
                 "set compute.device: cpu, or run on a machine with a GPU"
             )
+        torch.backends.cuda.matmul.allow_tf32 = self.precision == "tfloat32"
+        torch.backends.cudnn.allow_tf32 = self.precision == "tfloat32"
         return torch.device(self.device)
 
     def prepare(self, model: Module) -> Module:

@@ -7,17 +7,17 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from saliency_audit.attribution.maps import StoredMap, quantise
-from saliency_audit.attribution.method import Method
+from saliency_audit.attribution.method import Explainer, Method
 from saliency_audit.attribution.registry import method_digest, method_from_parameters
 from saliency_audit.compute import Compute
 from saliency_audit.datasets.encoding import decode_image
-from saliency_audit.models.classifier import Classifier
 from saliency_audit.models.training import as_pixels
 from tasks import places
 from tasks.artifacts import file_sha256, read_columns, read_rows, write_table
@@ -41,115 +41,121 @@ def run(context: Context, audit: str, method: str) -> None:
     classifier, card = load_classifier(audit)
     compute.prepare(classifier)
     background = _background(audit) if chosen_method.needs_background else None
-    explainer = Explainer(chosen_method, classifier, background, kept, compute)
+    explainer = chosen_method.explainer(classifier, compute=compute, background=background)
+    key = {
+        "method": method_digest(method, parameters),
+        "labels": list(classifier.labels),
+        "background": file_sha256(_background_file(audit))
+        if chosen_method.needs_background
+        else None,
+        "kept_fraction": kept,
+        "compute": asdict(compute),
+        "code": file_sha256(places.code("explain", method)),
+    }
     names = {
         "method": method,
         "model_digest": card["digest"],
-        "method_digest": method_digest(method, parameters),
+        "method_digest": key["method"],
     }
     table = saliency(*card["image_size"])
     chosen = places.predict(audit) / "chosen.parquet"
     total = read_columns(chosen, CHOSEN, ["image_id"]).num_rows
-    images = read_rows(chosen, CHOSEN)
     done = 0
     with (
-        map_store(_key(explainer, audit, method, parameters), f"{audit} {method}") as store,
+        map_store(_digest(audit, key), f"{audit} {method}") as store,
         write_table(table, places.explain(audit) / f"{method}.parquet") as writer,
     ):
-        while batch := list(islice(images, explainer.together)):
-            for row, label, stored in _explain(explainer, store, batch):
-                writer.write({**names, **_row(row, label, stored)})
+        batches = _batches(read_rows(chosen, CHOSEN), _together(chosen_method, compute), store)
+        for batch in _foreseen(batches, explainer):
+            _complete(batch, explainer, store, kept)
+            for item in batch:
+                for label in sorted(item.maps):
+                    writer.write({**names, **_row(item.row, label, item.maps[label])})
             done += len(batch)
             context.progress(done, total)
 
 
-@dataclass(frozen=True)
-class Explainer:
-    """A method with all that it needs besides images."""
-
-    method: Method
-    classifier: Classifier
-    background: torch.Tensor | None
-    kept_fraction: float
-    compute: Compute
-
-    @property
-    def together(self) -> int:
-        """Images explained at a time: one where its own samples fill the model's batches."""
-        passes = self.method.cost().forward
-        return self.compute.batch if passes is None or passes < self.compute.batch else 1
+def _together(method: Method, compute: Compute) -> int:
+    """Images explained at a time: one where its own samples fill the model's batches."""
+    passes = method.cost().forward
+    return compute.batch if passes is None or passes < compute.batch else 1
 
 
-def _key(explainer: Explainer, audit: str, method: str, parameters: Mapping[str, Any]) -> str:
+def _digest(audit: str, key: Mapping[str, Any]) -> str:
     """Digest of all that decides the bytes of a map, besides its pixels and its label."""
-    folder = places.train_classifier(audit)
-    background = places.predict(audit) / "background.parquet"
     content = {
-        "method": method_digest(method, parameters),
+        **key,
         "model": {
             path.name: file_sha256(path)
-            for path in sorted(folder.iterdir())
+            for path in sorted(places.train_classifier(audit).iterdir())
             if path.name not in RECORDS
         },
-        "labels": list(explainer.classifier.labels),
-        "background": None if explainer.background is None else file_sha256(background),
-        "kept_fraction": explainer.kept_fraction,
-        "compute": asdict(explainer.compute),
-        "code": file_sha256(places.code("explain", method)),
         "torch": str(torch.__version__),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _explain(
-    explainer: Explainer, store: MapStore, batch: list[dict[str, Any]]
-) -> Iterator[tuple[dict[str, Any], str, StoredMap]]:
-    """Give the maps of a batch of images, in ascending (image_id, label)."""
-    found = [store.find(row["pixel_sha256"], row["explain"]) for row in batch]
-    missing = [
-        (row, maps, [label for label in row["explain"] if label not in maps])
-        for row, maps in zip(batch, found, strict=True)
-    ]
-    missing = [item for item in missing if item[2]]
-    if missing:
-        computed = _compute(explainer, [(row, labels) for row, _, labels in missing])
-        for (row, maps, _), new in zip(missing, computed, strict=True):
-            store.keep(row["pixel_sha256"], new)
-            maps.update(new)
-    for row, maps in zip(batch, found, strict=True):
-        for label in sorted(maps):
-            yield row, label, maps[label]
+@dataclass(frozen=True)
+class Item:
+    """An image of a batch, and the maps that there are of it, by label."""
+
+    row: dict[str, Any]
+    maps: dict[str, StoredMap]
+
+    @property
+    def missing(self) -> list[str]:
+        """Labels to explain that have no map yet."""
+        return [label for label in self.row["explain"] if label not in self.maps]
 
 
-def _compute(
-    explainer: Explainer, asked: list[tuple[dict[str, Any], list[str]]]
-) -> list[dict[str, StoredMap]]:
-    """Explain labels of images; gives the maps of each image by label."""
-    classifier = explainer.classifier
-    found = explainer.method.explain(
-        classifier,
-        _pixels([row["pixels"] for row, _ in asked]),
-        [[classifier.labels.index(label) for label in labels] for _, labels in asked],
-        [row["pixel_sha256"] for row, _ in asked],
-        compute=explainer.compute,
-        background=explainer.background,
+def _batches(
+    rows: Iterator[dict[str, Any]], together: int, store: MapStore
+) -> Iterator[list[Item]]:
+    """Give images in batches, with the maps that are kept of them."""
+    while batch := list(islice(rows, together)):
+        yield [Item(row, store.find(row["pixel_sha256"], row["explain"])) for row in batch]
+
+
+def _foreseen(batches: Iterator[list[Item]], explainer: Explainer) -> Iterator[list[Item]]:
+    """Give the batches, each when the explainer has been told of the next one too."""
+    told: list[list[Item]] = []
+    for batch in batches:
+        if missing := [item.row["pixels"] for item in batch if item.missing]:
+            explainer.foresee(_pixels(missing))
+        told.append(batch)
+        if len(told) > 1:
+            yield told.pop(0)
+    yield from told
+
+
+def _complete(batch: list[Item], explainer: Explainer, store: MapStore, kept: float) -> None:
+    """Compute and keep the maps that images of a batch lack."""
+    lacking = [(item, item.missing) for item in batch if item.missing]
+    if not lacking:
+        return
+    labels = explainer.classifier.labels
+    found = explainer.explain(
+        _pixels([item.row["pixels"] for item, _ in lacking]),
+        [[labels.index(label) for label in missing] for _, missing in lacking],
+        [item.row["pixel_sha256"] for item, _ in lacking],
     )
-    return [
-        {
-            label: quantise(raw, explainer.kept_fraction)
-            for label, raw in zip(labels, maps, strict=True)
-        }
-        for (_, labels), maps in zip(asked, found, strict=True)
-    ]
+    for (item, missing), maps in zip(lacking, found, strict=True):
+        new = {label: quantise(raw, kept) for label, raw in zip(missing, maps, strict=True)}
+        store.keep(item.row["pixel_sha256"], new)
+        item.maps.update(new)
 
 
 def _pixels(encoded: list[bytes]) -> torch.Tensor:
     return as_pixels(np.stack([decode_image(image) for image in encoded]))
 
 
+def _background_file(audit: str) -> Path:
+    return places.predict(audit) / "background.parquet"
+
+
 def _background(audit: str) -> torch.Tensor:
-    path = places.predict(audit) / "background.parquet"
-    return _pixels([row["pixels"] for row in read_rows(path, CHOSEN, ["pixels"])])
+    rows = read_rows(_background_file(audit), CHOSEN, ["pixels"])
+    return _pixels([row["pixels"] for row in rows])
 
 
 def _row(row: dict[str, Any], label: str, stored: StoredMap) -> dict[str, Any]:

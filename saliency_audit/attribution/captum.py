@@ -16,7 +16,13 @@ from saliency_audit.attribution.captum_classes import (
     captum_class,
 )
 from saliency_audit.attribution.class_activation import upsampled
-from saliency_audit.attribution.method import Cost, RawMap, background_of, check_request
+from saliency_audit.attribution.method import (
+    Cost,
+    Explainer,
+    Method,
+    RawMap,
+    background_of,
+)
 from saliency_audit.attribution.parameters import (
     build,
     described,
@@ -39,7 +45,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Captum:
+class Captum(Method):
     """A method of captum, for one image and label at a time.
 
     Attributions to pixels (3, H, W), or to a block's activations (C, h, w) scaled up bilinearly,
@@ -80,24 +86,28 @@ class Captum:
         """Whether the class compares with baselines and has no default for them."""
         return captum_class(self.class_name).needs_baselines
 
-    def explain(
+    def explainer(
+        self, classifier: Classifier, *, compute: Compute, background: Tensor | None = None
+    ) -> Explainer:
+        """See ``Method.explainer``.
+
+        A label whose score is no number has a map of NaN. Raises ModelError where captum cannot
+        explain the network.
+        """
+        return _CaptumExplainer(self, classifier, compute, background)
+
+    def maps(
         self,
         classifier: Classifier,
         images: Tensor,
         labels: Sequence[Sequence[int]],
         keys: Sequence[str],
-        *,
         compute: Compute,
-        background: Tensor | None = None,
+        background: Tensor | None,
     ) -> list[list[RawMap]]:
-        """Explain labels of images; see ``Method.explain``.
-
-        A label whose score is no number has a map of NaN. Raises ModelError where captum cannot
-        explain the network.
-        """
+        """Explain labels of images that have been checked."""
         import torch
 
-        check_request(classifier, images, labels, keys)
         kind = captum_class(self.class_name)
         size = (int(images.shape[2]), int(images.shape[3]))
         options = self._options(kind, size, compute)
@@ -107,8 +117,6 @@ class Captum:
         if kind.needs_baselines:
             baselines = background_of(f"captum:{kind.name}", images, background)
             options["baselines"] = compute.place(baselines)
-        if len(images) == 0:
-            return []
         with evaluating(classifier), _out_of_place(classifier):
             with torch.no_grad():
                 numbers = compute.call(classifier, images).isfinite().tolist()
@@ -208,6 +216,29 @@ class Captum:
             return Cost(steps or 1, steps or 1, forward_shared=False)
         sampled = kind.name in ("Lime", "KernelShap")
         return Cost(steps if sampled else None, 0, forward_shared=False)
+
+
+class _CaptumExplainer(Explainer):
+    """Explains one image and label after the other; captum keeps nothing between them."""
+
+    def __init__(
+        self,
+        method: Captum,
+        classifier: Classifier,
+        compute: Compute,
+        background: Tensor | None,
+    ) -> None:
+        super().__init__(classifier, compute)
+        self._method = method
+        self._background = background
+
+    def maps(
+        self, images: Tensor, labels: Sequence[Sequence[int]], keys: Sequence[str]
+    ) -> list[list[RawMap]]:
+        """Explain labels of images."""
+        return self._method.maps(
+            self.classifier, images, labels, keys, self.compute, self._background
+        )
 
 
 def captum_method(name: str, parameters: Mapping[str, object]) -> Captum:

@@ -6,17 +6,18 @@ on, is differentiated. How channels are weighed belongs to each method.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from saliency_audit.attribution.blocks import INPUT, explained_block
-from saliency_audit.attribution.method import Cost, RawMap, check_request
+from saliency_audit.attribution.method import Cost, Explainer, Method, RawMap
 from saliency_audit.compute import evaluating
 from saliency_audit.errors import ModelError
 
@@ -74,7 +75,7 @@ def _capturing(name: str, block: nn.Module) -> Iterator[_Captured]:
 
 
 @dataclass(frozen=True)
-class ClassActivation(ABC):
+class ClassActivation(Method):
     """A method whose maps are m = ReLU(Σ w_k A_k), scaled up to the images.
 
     A is the output of ``block``, or its input (see ``blocks.explained_block``). The default
@@ -83,7 +84,6 @@ class ClassActivation(ABC):
     """
 
     block: str | None = None
-    needs_background: ClassVar[bool] = False
 
     @staticmethod
     @abstractmethod
@@ -93,39 +93,51 @@ class ClassActivation(ABC):
         Both arguments are float64 (B, C, h, w). NaN gives NaN.
         """
 
-    def explain(
-        self,
-        classifier: Classifier,
-        images: Tensor,
-        labels: Sequence[Sequence[int]],
-        keys: Sequence[str],
-        *,
-        compute: Compute,
-        background: Tensor | None = None,
-    ) -> list[list[RawMap]]:
-        """Explain labels of images; see ``Method.explain``."""
-        check_request(classifier, images, labels, keys)
-        size = (int(images.shape[2]), int(images.shape[3]))
-        name, module = explained_block(classifier, self.block, image_size=size)
-        found: list[list[RawMap]] = []
-        with evaluating(classifier):
-            for start in range(0, len(images), compute.batch):
-                chunk = slice(start, start + compute.batch)
-                with _capturing(name, module) as captured:
-                    scores = classifier(compute.place(_padded(images[chunk], compute.batch)))
-                    activations = captured.read if self.block is None else captured.own
-                    if activations is None:
-                        raise ModelError(
-                            f"block {name} is not used by the network: name another one"
-                        )
-                    found += self._maps(scores, activations, labels[chunk], size)
-        return found
+    def explainer(
+        self, classifier: Classifier, *, compute: Compute, background: Tensor | None = None
+    ) -> Explainer:
+        """See ``Method.explainer``."""
+        return _ClassActivationExplainer(self, classifier, compute)
 
     def cost(self) -> Cost:
         """Count one forward pass, shared, and a backward pass through the head alone."""
         return Cost(forward=1, backward=1)
 
-    def _maps(
+
+class _ClassActivationExplainer(Explainer):
+    """Explains batches of images; the block is found once."""
+
+    def __init__(self, method: ClassActivation, classifier: Classifier, compute: Compute) -> None:
+        super().__init__(classifier, compute)
+        self._method = method
+        self._block = cache(self._at_size)
+
+    def maps(
+        self, images: Tensor, labels: Sequence[Sequence[int]], keys: Sequence[str]
+    ) -> list[list[RawMap]]:
+        """Explain labels of images."""
+        size = (int(images.shape[2]), int(images.shape[3]))
+        name, module = self._block(size)
+        rows = self.compute.batch
+        found: list[list[RawMap]] = []
+        with evaluating(self.classifier):
+            for start in range(0, len(images), rows):
+                chunk = slice(start, start + rows)
+                with _capturing(name, module) as captured:
+                    scores = self.classifier(self.compute.place(_padded(images[chunk], rows)))
+                    default = self._method.block is None
+                    activations = captured.read if default else captured.own
+                    if activations is None:
+                        raise ModelError(
+                            f"block {name} is not used by the network: name another one"
+                        )
+                    found += self._weighed(scores, activations, labels[chunk], size)
+        return found
+
+    def _at_size(self, size: tuple[int, int]) -> tuple[str, nn.Module]:
+        return explained_block(self.classifier, self._method.block, image_size=size)
+
+    def _weighed(
         self,
         scores: Tensor,
         activations: Tensor,
@@ -144,7 +156,7 @@ class ClassActivation(ABC):
             (gradients,) = torch.autograd.grad(
                 scores, activations, wanted, retain_graph=True, materialize_grads=True
             )
-            weights, doubtful = self.weigh(values, gradients.double())
+            weights, doubtful = self._method.weigh(values, gradients.double())
             maps = upsampled(torch.relu((weights[:, :, None, None] * values).sum(dim=1)), size)
             for row in rows:
                 status = "nonpositive_denominator" if bool(doubtful[row]) else None

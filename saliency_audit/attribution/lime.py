@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from saliency_audit.attribution.method import RawMap
-from saliency_audit.attribution.perturbation import Perturbation
+from saliency_audit.attribution.method import Explainer, RawMap
+from saliency_audit.attribution.perturbation import Perturbation, PerturbationExplainer
 from saliency_audit.attribution.scores import Score, explained_scores
 from saliency_audit.attribution.seeds import legacy_seed
 from saliency_audit.attribution.superpixels import Quickshift, mean_colours
@@ -75,8 +76,18 @@ class Lime(Perturbation):
         compute: Compute,
     ) -> list[RawMap]:
         """Give the maps of one image, of the superpixels that quickshift finds."""
-        segments = self._quickshift().segments(image.cpu().numpy())
+        segments = self.segments(image.cpu().numpy())
         return self.explain_segments(classifier, image, labels, key, segments, compute)
+
+    def segments(self, image: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Give the superpixel of each pixel of an image (3, H, W), (H, W), from 0."""
+        return self._quickshift().segments(image)
+
+    def explainer(
+        self, classifier: Classifier, *, compute: Compute, background: Tensor | None = None
+    ) -> Explainer:
+        """See ``Method.explainer``. Superpixels of images that come next are found beside."""
+        return _LimeExplainer(self, classifier, compute)
 
     def explain_segments(
         self,
@@ -107,17 +118,18 @@ class Lime(Perturbation):
         count = int(segments.max()) + 1
         random = np.random.RandomState(legacy_seed(self.seed, key))
         random.randint(0, 1000)  # the lime package draws a seed for its segmentation first
-        pixels = image.to(compute.device)
-        filled = torch.from_numpy(mean_colours(image.cpu().numpy(), segments)).to(compute.device)
+        # Channels last from the start: no copy of every batch into that layout.
+        pixels = image.to(compute.device).permute(1, 2, 0).contiguous()
+        colours = torch.from_numpy(mean_colours(image.cpu().numpy(), segments))
+        filled = colours.to(compute.device).permute(1, 2, 0).contiguous()
         places = torch.from_numpy(segments).to(compute.device)
         ridge = WeightedRidge(count, len(labels), self.alpha)
         first: NDArray[np.float64] | None = None
         with evaluating(classifier), torch.no_grad():
             for visible in designs(self.samples, count, random, compute.batch):
-                shown = torch.from_numpy(visible).to(compute.device)[:, places][:, None]
-                scores = explained_scores(
-                    classifier, torch.where(shown, pixels, filled), self.score, compute
-                )
+                shown = torch.from_numpy(visible).to(compute.device)[:, places][..., None]
+                images = torch.where(shown, pixels, filled).permute(0, 3, 1, 2)
+                scores = explained_scores(classifier, images, self.score, compute)
                 f = scores[:, list(labels)].double().cpu().numpy()
                 # A surrogate's weights do not depend on an offset; without it, those of a
                 # constant score are exactly 0.
@@ -126,3 +138,41 @@ class Lime(Perturbation):
                     visible.astype(np.float64), f - first, proximity(visible, self.kernel_width)
                 )
         return ridge.coefficients()
+
+
+class _LimeExplainer(PerturbationExplainer):
+    """Explains one image after the other, while a thread finds the superpixels of those to come.
+
+    scikit-image's quickshift lets other threads run, so a process of its own would gain nothing.
+    """
+
+    def __init__(self, method: Lime, classifier: Classifier, compute: Compute) -> None:
+        super().__init__(method, classifier, compute)
+        self._lime = method
+        self._beside = ThreadPoolExecutor(max_workers=1)
+        self._coming: dict[bytes, Future[NDArray[np.int64]]] = {}
+
+    def foresee(self, images: Tensor) -> None:
+        """Begin to find the superpixels of images (B, 3, H, W)."""
+        for image in images:
+            pixels = image.cpu().numpy()
+            if pixels.tobytes() not in self._coming:
+                self._coming[pixels.tobytes()] = self._beside.submit(self._lime.segments, pixels)
+
+    def maps(
+        self, images: Tensor, labels: Sequence[Sequence[int]], keys: Sequence[str]
+    ) -> list[list[RawMap]]:
+        """Explain labels of images."""
+        for image, asked in zip(images, labels, strict=True):
+            if asked:
+                self.foresee(image[None])
+        return super().maps(images, labels, keys)
+
+    def image_maps(
+        self, classifier: Classifier, image: Tensor, labels: Sequence[int], key: str
+    ) -> list[RawMap]:
+        """Explain labels of one image (3, H, W)."""
+        pixels = image.cpu().numpy()
+        coming = self._coming.pop(pixels.tobytes(), None)  # None: it came twice
+        segments = self._lime.segments(pixels) if coming is None else coming.result()
+        return self._lime.explain_segments(classifier, image, labels, key, segments, self.compute)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,37 @@ class Cost:
     forward_shared: bool = True
 
 
-class Method(Protocol):
+class Explainer(ABC):
+    """A method made ready for one classifier: what can be done once has been done.
+
+    ``classifier``: the one that is explained; ``compute``: how it is called.
+    """
+
+    def __init__(self, classifier: Classifier, compute: Compute) -> None:
+        self.classifier = classifier
+        self.compute = compute
+
+    def explain(
+        self, images: Tensor, labels: Sequence[Sequence[int]], keys: Sequence[str]
+    ) -> list[list[RawMap]]:
+        """Explain labels of images: a map for each asked label, in the order asked.
+
+        Arguments and errors are those of ``Method.explain``.
+        """
+        check_request(self.classifier, images, labels, keys)
+        return self.maps(images, labels, keys)
+
+    def foresee(self, images: Tensor) -> None:  # noqa: B027
+        """Begin what needs no model for images (B, 3, H, W) to be explained next, beside it."""
+
+    @abstractmethod
+    def maps(
+        self, images: Tensor, labels: Sequence[Sequence[int]], keys: Sequence[str]
+    ) -> list[list[RawMap]]:
+        """Explain labels of images that have been checked."""
+
+
+class Method(ABC):
     """An explanation method: a frozen dataclass of its own parameters that explains.
 
     The map of an image depends on its pixels, its key, the label and the parameters, never on
@@ -56,7 +87,22 @@ class Method(Protocol):
 
     @property
     def needs_background(self) -> bool:
-        """Whether ``explain`` wants background images."""
+        """Whether background images are wanted."""
+        return False
+
+    @abstractmethod
+    def explainer(
+        self, classifier: Classifier, *, compute: Compute, background: Tensor | None = None
+    ) -> Explainer:
+        """Make the method ready for a classifier, whose weights stay as they are meanwhile.
+
+        ``background``: (K, 3, H, W), of the same kind as the images. Raises ModelError where the
+        method cannot explain the classifier.
+        """
+
+    @abstractmethod
+    def cost(self) -> Cost:
+        """Give the passes that a map takes."""
 
     def explain(
         self,
@@ -72,13 +118,16 @@ class Method(Protocol):
 
         ``images``: (B, 3, H, W) float32 in [0, 1]; ``labels``: for each image, indices of the
         labels to explain; ``keys``: for each image, the digest of its pixels, of which its random
-        numbers are made; ``background``: (K, 3, H, W), of the same kind as ``images``. Raises
-        DataError for other images, ParameterError for a label that the classifier does not have
-        or parameters that do not fit the images, ModelError where the method cannot explain it.
+        numbers are made; ``background``: as of ``explainer``. Raises DataError for other images,
+        ParameterError for a label that the classifier does not have or parameters that do not fit
+        the images, ModelError where the method cannot explain it. To explain batch after batch,
+        make an ``explainer`` once.
         """
-
-    def cost(self) -> Cost:
-        """Give the passes that a map takes."""
+        check_request(classifier, images, labels, keys)
+        if len(images) == 0:
+            return []
+        ready = self.explainer(classifier, compute=compute, background=background)
+        return ready.maps(images, labels, keys)
 
 
 def check_request(

@@ -6,7 +6,7 @@ import contextlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ class LimeImageExplainer(Perturbation):
     paper, or ``logit``; ``seed``: 0 or more.
     """
 
+    as_given: ClassVar[bool] = True
     samples: int = 1000
     score: Score = "probability"
     seed: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -30,6 +30,7 @@ class GradientExplainer(ExpectedGradients):
     """
 
     name: ClassVar[str] = "shap:GradientExplainer"
+    as_given: ClassVar[bool] = True
 
     def attributor(self, classifier: Classifier, baselines: Tensor, compute: Compute) -> Attribute:
         """Give what asks the package, with one explainer for each label."""
@@ -53,13 +54,17 @@ class GradientExplainer(ExpectedGradients):
 
         def attribute(
             image: Tensor, labels: Sequence[int], key: str
-        ) -> Iterator[NDArray[np.float64]]:
+        ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
             seed = legacy_seed(self.seed, key)
+            with torch.no_grad():
+                (own,) = compute.call(classifier, image[None])[:, list(labels)].double()
+            found = []
             for label in labels:
                 theirs = explainer(label)
                 with global_seed(seed), torch.enable_grad():
                     values = theirs.shap_values(image[None], nsamples=self.samples, rseed=seed)
-                yield np.asarray(values, dtype=np.float64).reshape(tuple(image.shape))
+                found.append(np.asarray(values, dtype=np.float64).reshape(tuple(image.shape)))
+            return np.stack(found), own.cpu().numpy()
 
         return attribute
 

@@ -89,7 +89,8 @@ class Rise(Perturbation):
                 f"grid is {self.grid}, but the images have {size[0]}x{size[1]} pixels: "
                 f"give at most {min(size)}"
             )
-        image = image.to(compute.device)
+        # Channels last from the start: no copy of every batch into that layout.
+        pixels = image.to(compute.device).permute(1, 2, 0).contiguous()
         sums = _Sums(len(labels), size[0] * size[1], compute.device)
         for masks in mask_stream(
             self.samples,
@@ -102,35 +103,37 @@ class Rise(Perturbation):
             rows=compute.batch,
             device=compute.device,
         ):
-            scores = explained_scores(classifier, image * masks, self.score, compute)
-            sums.add(scores[:, list(labels)].double(), masks.flatten(1).double())
+            shown = (pixels * masks.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+            scores = explained_scores(classifier, shown, self.score, compute)
+            sums.add(scores[:, list(labels)], masks.flatten(1))
         maps = sums.plain(self.visible) if self.estimator == "plain" else sums.centred()
         return [RawMap(np.asarray(m.view(size).cpu().numpy())) for m in maps]
 
 
 class _Sums:
-    """Sums over masks, in float64: of (f - f_1) M, of M, and of f - f_1.
+    """Sums over masks: of (f - f_1) M, of M, and of f - f_1.
 
-    As differences from the first score, because a constant score then gives exactly 0. Each label
-    is summed on its own, so that its bits do not depend on the labels beside it.
+    As differences from the first score, because a constant score then gives exactly 0. Batches
+    are summed in float32, and their sums in float64. Each label is summed on its own, so that its
+    bits do not depend on the labels beside it.
     """
 
     def __init__(self, labels: int, pixels: int, device: str) -> None:
         import torch
 
         self._count = 0
-        self._first = torch.zeros(labels, dtype=torch.float64, device=device)
-        self._weighted = self._first.new_zeros((labels, pixels))
-        self._coverage = self._first.new_zeros(pixels)
-        self._deviation = self._first.new_zeros(labels)
+        self._first = torch.zeros(labels, device=device)
+        self._deviation = torch.zeros(labels, dtype=torch.float64, device=device)
+        self._weighted = self._deviation.new_zeros((labels, pixels))
+        self._coverage = self._deviation.new_zeros(pixels)
 
     def add(self, scores: Tensor, masks: Tensor) -> None:
-        """Add scores (n, L) of masks (n, H·W), both float64."""
+        """Add scores (n, L) of masks (n, H·W), both float32."""
         if self._count == 0:
             self._first = scores[0].clone()
         self._count += len(scores)
         self._coverage += masks.sum(dim=0)
-        for label, deviations in enumerate((scores - self._first).T.contiguous()):
+        for label, deviations in enumerate((scores - self._first).to(masks.dtype).T.contiguous()):
             self._weighted[label] += deviations @ masks
             self._deviation[label] += deviations.sum()
 

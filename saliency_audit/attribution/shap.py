@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from saliency_audit.attribution.method import Cost, RawMap, background_of, check_request
+from saliency_audit.attribution.method import Cost, Explainer, Method, RawMap, background_of
 from saliency_audit.attribution.seeds import generator
 from saliency_audit.compute import evaluating
 from saliency_audit.ranges import check_at_least
@@ -22,65 +23,106 @@ if TYPE_CHECKING:
     from saliency_audit.models.classifier import Classifier
 
 #: From an image (3, H, W) on the device, its labels and its key, to signed attributions
-#: (3, H, W) of each label.
-Attribute = Callable[["Tensor", Sequence[int], str], Iterable[NDArray[np.float64]]]
+#: (labels, 3, H, W) and the image's own scores (labels,), both float64.
+Attribute = Callable[
+    ["Tensor", Sequence[int], str], tuple[NDArray[np.float64], NDArray[np.float64]]
+]
 #: ``positive``: evidence for the label; ``absolute``: evidence of either sign.
 Sign = Literal["positive", "absolute"]
 
 
 @dataclass(frozen=True)
-class ExpectedGradients(ABC):
+class ExpectedGradients(Method):
     """A method whose attributions add up to the score minus its mean over the background.
 
     ``samples``: random paths per image, 1 or more; ``sign``: ``positive`` maps max(Σ_c φ_c, 0),
-    ``absolute`` maps the mean of |φ_c| over the channels; ``seed``: 0 or more.
+    ``absolute`` maps the mean of |φ_c| over the channels; ``seed``: 0 or more. ``as_given``:
+    whether it calls the classifier as it is, not made ready ``for_inference``.
     """
 
     name: ClassVar[str]
+    as_given: ClassVar[bool] = False
     samples: int = 200
     sign: Sign = "positive"
     seed: int = 0
-    needs_background: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Check the ranges; raises ParameterError."""
         check_at_least(1, samples=self.samples)
         check_at_least(0, seed=self.seed)
 
+    @property
+    def needs_background(self) -> bool:
+        """That it does: attributions are against it."""
+        return True
+
     @abstractmethod
     def attributor(self, classifier: Classifier, baselines: Tensor, compute: Compute) -> Attribute:
         """Give what computes signed attributions; ``baselines`` (K, 3, H, W) on the device."""
 
-    def explain(
-        self,
-        classifier: Classifier,
-        images: Tensor,
-        labels: Sequence[Sequence[int]],
-        keys: Sequence[str],
-        *,
-        compute: Compute,
-        background: Tensor | None = None,
-    ) -> list[list[RawMap]]:
-        """Explain labels of images; see ``Method.explain``. Maps have a completeness."""
-        import torch
+    def explainer(
+        self, classifier: Classifier, *, compute: Compute, background: Tensor | None = None
+    ) -> Explainer:
+        """See ``Method.explainer``. Maps have a completeness."""
+        return _ExpectedGradientsExplainer(self, classifier, compute, background)
 
-        check_request(classifier, images, labels, keys)
-        baselines = background_of(self.name, images, background).to(compute.device)
+
+class _ExpectedGradientsExplainer(Explainer):
+    """Explains one image after the other; the background's scores are computed once."""
+
+    def __init__(
+        self,
+        method: ExpectedGradients,
+        classifier: Classifier,
+        compute: Compute,
+        background: Tensor | None,
+    ) -> None:
+        super().__init__(classifier, compute)
+        self._method = method
+        self._background = background
+        self._ready = cache(self._at_size)
+
+    def maps(
+        self, images: Tensor, labels: Sequence[Sequence[int]], keys: Sequence[str]
+    ) -> list[list[RawMap]]:
+        """Explain labels of images."""
+        background_of(self._method.name, images, self._background)
         if len(images) == 0:
             return []
+        classifier, attribute, expected = self._ready((int(images.shape[2]), int(images.shape[3])))
+        found: list[list[RawMap]] = []
         with evaluating(classifier):
-            with torch.no_grad():
-                gains = score_gains(classifier, images, baselines, compute)
-            attribute = self.attributor(classifier, baselines, compute)
-            return [
-                [
-                    attributed(phi, self.sign, float(gain[label]))
-                    for label, phi in zip(asked, attribute(image, asked, key), strict=True)
-                ]
-                for image, asked, key, gain in zip(
-                    images.to(compute.device), labels, keys, gains, strict=True
+            for image, asked, key in zip(images.to(self.compute.device), labels, keys, strict=True):
+                if not asked:
+                    found.append([])
+                    continue
+                attributions, scores = attribute(image, asked, key)
+                gains = scores - expected[list(asked)]
+                found.append(
+                    [
+                        attributed(phi, self._method.sign, float(gain))
+                        for phi, gain in zip(attributions, gains, strict=True)
+                    ]
                 )
-            ]
+        return found
+
+    def _at_size(self, size: tuple[int, int]) -> tuple[Classifier, Attribute, NDArray[np.float64]]:
+        """Give the classifier, what attributes, and the background's mean scores (labels,)."""
+        import torch
+
+        from saliency_audit.models.inference import for_inference
+
+        assert self._background is not None  # background_of has checked it
+        baselines = self._background.to(self.compute.device)
+        ready = (
+            self.classifier
+            if self._method.as_given
+            else for_inference(self.classifier, self.compute, size)
+        )
+        with evaluating(ready), torch.no_grad():
+            expected = self.compute.call(ready, baselines).double().mean(dim=0)
+        attribute = self._method.attributor(ready, baselines, self.compute)
+        return ready, attribute, np.asarray(expected.cpu().numpy())
 
 
 @dataclass(frozen=True)
@@ -101,20 +143,15 @@ class Shap(ExpectedGradients):
         """Give what computes expected gradients, in batches of paths that all labels share."""
         import torch
 
-        def attribute(image: Tensor, labels: Sequence[int], key: str) -> NDArray[np.float64]:
+        def attribute(
+            image: Tensor, labels: Sequence[int], key: str
+        ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
             total = torch.zeros(
                 (len(labels), *image.shape), dtype=torch.float64, device=compute.device
             )
-            if not labels:
-                return np.asarray(total.cpu().numpy())
-            positions, choices = generator(self.seed, key, 0), generator(self.seed, key, 1)
-            for start in range(0, self.samples, compute.batch):
-                count = min(compute.batch, self.samples - start)
-                along = torch.from_numpy(positions.random(count)).to(baselines).view(-1, 1, 1, 1)
-                chosen = torch.from_numpy((choices.random(count) * len(baselines)).astype(np.int64))
-                starts = baselines[chosen.to(compute.device)]
-                path = image - starts
-                points = (starts + along * path).requires_grad_()
+            own = torch.empty(0)
+            for points, steps in self._paths(image, baselines, key, compute.batch):
+                points.requires_grad_()
                 with torch.enable_grad():
                     scores = compute.call(classifier, points)
                     for row, label in enumerate(labels):
@@ -124,25 +161,40 @@ class Shap(ExpectedGradients):
                             retain_graph=row < len(labels) - 1,
                             materialize_grads=True,
                         )
-                        total[row] += (gradients * path).double().sum(dim=0)
-            return np.asarray((total / self.samples).cpu().numpy())
+                        total[row] += (gradients * steps).double().sum(dim=0)
+                own = scores[-1, list(labels)].detach().double()
+            return (total / self.samples).cpu().numpy(), own.cpu().numpy()
 
         return attribute
 
-    def cost(self) -> Cost:
-        """Count a forward pass per path, shared by the labels, and a backward pass per label.
+    def _paths(
+        self, image: Tensor, baselines: Tensor, key: str, rows: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give points (n, 3, H, W) on paths, n at most ``rows``, and the steps x - b they scale.
 
-        The background's own forward passes, once per call, are not counted.
+        The last point of all is the image itself, with a step of 0: its score costs a row of a
+        batch, not a batch.
+        """
+        import torch
+
+        positions, choices = generator(self.seed, key, 0), generator(self.seed, key, 1)
+        for start in range(0, self.samples + 1, rows):
+            drawn = min(rows, self.samples - start)
+            along = torch.from_numpy(positions.random(drawn)).to(baselines).view(-1, 1, 1, 1)
+            chosen = torch.from_numpy((choices.random(drawn) * len(baselines)).astype(np.int64))
+            steps = image - baselines[chosen.to(baselines.device)]
+            points = image - (1 - along) * steps
+            if start + rows > self.samples:
+                steps = torch.cat([steps, torch.zeros_like(image)[None]])
+                points = torch.cat([points, image[None]])
+            yield points, steps
+
+    def cost(self) -> Cost:
+        """Count a pass per path, shared by the labels, a backward pass per label, and the image's.
+
+        The background's own forward passes, once per explainer, are not counted.
         """
         return Cost(forward=self.samples + 1, backward=self.samples)
-
-
-def score_gains(
-    classifier: Classifier, images: Tensor, baselines: Tensor, compute: Compute
-) -> NDArray[np.float64]:
-    """y(x) - mean y(background), (B, labels) in float64: what attributions should add up to."""
-    expected = compute.call(classifier, baselines).double().mean(dim=0)
-    return np.asarray((compute.call(classifier, images).double() - expected).cpu().numpy())
 
 
 def attributed(phi: NDArray[np.float64], sign: Sign, gain: float) -> RawMap:
