@@ -7,16 +7,19 @@ machine; ``quick`` takes ResNet-18 at 96 px only. Prints a table and writes
 
 The floor of a method is the passes that its samples stand for, made by the
 given model as it is (eager, float32, batch 32, one thread) and nothing else.
+Libraries explain the same model; ours includes making the method ready for it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import io
 import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +38,12 @@ LABELS = 7
 BATCH = 32
 #: Measured in turns; the fastest of each counts.
 TURNS = 3
-#: Samples per image: fewer than in an audit, as the floor has as many.
-SAMPLES = {"shap": 64, "lime": 256, "rise": 512}
+#: Samples per image of the floor and of all methods, so that only the cost of a sample counts.
+SAMPLES = {"shap": 128, "lime": 512, "rise": 512}
+#: Images that SHAP compares with.
+BACKGROUND = 8
+#: Images that methods of one image at a time explain in a row.
+IMAGES = 2
 QUICK = (("resnet18", 96),)
 FULL = (("resnet18", 96), ("resnet18", 224), ("densenet121", 96), ("densenet121", 224))
 
@@ -120,10 +127,10 @@ def forward_and_backward(network: torch.nn.Module, images: Tensor, passes: int) 
 def explain(
     method: Method, classifier: Classifier, images: Tensor, labels: int, compute: Compute
 ) -> Run:
-    """Give a run of one of our methods, for the first ``labels`` labels of each image."""
+    """Give a run of a method, for the first ``labels`` labels of each image."""
     asked = [list(range(labels))] * len(images)
     keys = [str(number) for number in range(len(images))]
-    background = torch.rand((8, *images.shape[1:])) if method.needs_background else None
+    background = torch.rand((BACKGROUND, *images.shape[1:])) if method.needs_background else None
     return lambda: method.explain(
         classifier, images, asked, keys, compute=compute, background=background
     )
@@ -171,39 +178,86 @@ def perturbation(subject: Subject, compute: Compute) -> Iterator[Benchmark]:
     for name in ("rise", "lime"):
         samples = SAMPLES[name]
         method = method_from_parameters(name, {"samples": samples})
-        peers = {}
+        peers: dict[str, Run] = {}
         if name == "lime":
-            parameters = {"class": "lime:LimeImageExplainer", "samples": samples}
-            reference = method_from_parameters("lime_reference", parameters)
-            peers["lime"] = explain(reference, classifier, images[:1], 1, compute)
-        yield Benchmark(
-            f"{name}/{subject.name}",
-            lambda samples=samples: forward(network, images, samples),  # type: ignore[misc]
-            explain(method, classifier, images[:1], 1, compute),
-            peers,
-        )
+            peers["lime"] = (
+                lambda samples=samples: lime_package(  # type: ignore[misc]
+                    network, images[:IMAGES], samples
+                )
+            )
+
+        def floor(samples: int = samples) -> None:
+            forward(network, images, IMAGES * samples)
+
+        computes = {"": compute}
+        if multiplies_bfloat16():
+            computes["/bfloat16"] = replace(compute, precision="bfloat16")
+        for suffix, lowered in computes.items():
+            yield Benchmark(
+                f"{name}/{subject.name}{suffix}",
+                floor,
+                explain(method, classifier, images[:IMAGES], 1, lowered),
+                peers,
+            )
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 itself; else it is slower than float32."""
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    return "amx_bf16" in flags or "avx512_bf16" in flags
+
+
+def lime_package(network: torch.nn.Module, images: Tensor, samples: int) -> None:
+    """Explain a label of each image with the lime package, at our batch size."""
+    from lime.lime_image import LimeImageExplainer
+
+    def probabilities(points: Any) -> Any:
+        pixels = torch.from_numpy(points).float().permute(0, 3, 1, 2).contiguous()
+        with torch.no_grad():
+            return network(pixels).softmax(dim=1).numpy()
+
+    for image in images:
+        with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
+            LimeImageExplainer(random_state=0).explain_instance(
+                image.permute(1, 2, 0).double().numpy(),
+                probabilities,
+                labels=(0,),
+                top_labels=None,
+                num_samples=samples,
+                batch_size=BATCH,
+            )
 
 
 def expected_gradients(subject: Subject, compute: Compute) -> Iterator[Benchmark]:
     """SHAP: one label, and all; against forward and backward passes of one label's samples."""
+    import captum.attr
+    import shap
+
     network, classifier = subject.network(), subject.classifier(compute)
     images = subject.images(BATCH)
+    background = images[BATCH - BACKGROUND :]
     samples = SAMPLES["shap"]
     method = method_from_parameters("shap", {"samples": samples})
-    parameters = {"class": "shap:GradientExplainer", "samples": samples}
-    reference = method_from_parameters("shap_reference", parameters)
-    captums = method_from_parameters(
-        "captum_shap", {"class": "captum:GradientShap", "arguments": {"n_samples": samples}}
-    )
+    gradient_shap = captum.attr.GradientShap(network)
     for labels, suffix in ((1, ""), (LABELS, "/labels")):
+
+        def theirs(labels: int = labels) -> None:
+            explainer = shap.GradientExplainer(network, background, batch_size=BATCH)
+            for image in images[:IMAGES]:
+                explainer.shap_values(image[None], nsamples=samples, ranked_outputs=labels)
+
+        def captums(labels: int = labels) -> None:
+            for image in images[:IMAGES]:
+                for label in range(labels):
+                    gradient_shap.attribute(
+                        image[None], baselines=background, n_samples=samples, target=label
+                    )
+
         yield Benchmark(
             f"shap/{subject.name}{suffix}",
-            lambda: forward_and_backward(network, images, samples),
-            explain(method, classifier, images[:1], labels, compute),
-            {
-                "shap": explain(reference, classifier, images[:1], labels, compute),
-                "captum": explain(captums, classifier, images[:1], labels, compute),
-            },
+            lambda: forward_and_backward(network, images, IMAGES * samples),
+            explain(method, classifier, images[:IMAGES], labels, compute),
+            {"shap": theirs, "captum": captums},
         )
 
 
