@@ -64,7 +64,7 @@ class Compute:
         torch.set_num_threads(self.threads)
         # Not use_deterministic_algorithms: it imports the compiler, which takes seconds.
         torch.set_deterministic_debug_mode("warn")
-        torch.utils.deterministic.fill_uninitialized_memory = False  # nothing reads it
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ParameterError(
                 "compute.device is cuda, but torch finds no CUDA device here: "
