@@ -1,81 +1,221 @@
-"""How near a RISE map is to its limit, by passes and by how masks are drawn.
+"""How near a map is to its limit, by passes and by how samples are drawn.
 
 Run from the root of an audited checkout: ``python -m benchmarks.convergence
-<audit> [images]``. The limit is the centred map of 20,480 independent masks
-with a seed of their own. Prints the root mean square error of the normalised
-map, and the IoU of its top 5 % with the limit's, as means over images.
+rise|lime|shap AUDIT [IMAGES]``. The limit is the map of many more samples with
+another seed. Prints, after every tenth image, the root mean square error of
+the normalised map and the IoU of its top 5 % with the limit's, means over
+images, and adds them to ``convergence.json`` beside this file; ``python -m
+benchmarks.convergence plot`` draws what is there.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
+from saliency_audit.attribution.lime import Lime
 from saliency_audit.attribution.maps import quantise
+from saliency_audit.attribution.method import Method
 from saliency_audit.attribution.rise import Rise
+from saliency_audit.attribution.shap import Shap
 from saliency_audit.compute import Compute
 from saliency_audit.datasets.encoding import decode_image
 from saliency_audit.measures.top_fraction import top_fraction
+from saliency_audit.models.classifier import Classifier
+from saliency_audit.models.inference import for_inference
 from saliency_audit.models.training import as_pixels
 from tasks import places
 from tasks.artifacts import read_rows
 from tasks.models import load_classifier
 from tasks.tables.chosen import CHOSEN
 
-PASSES = (128, 256, 512, 1024, 2048, 4096)
-LIMIT = Rise(samples=20480, design="independent", seed=1)
-DRAWN = {
-    "plain, independent": {"estimator": "plain", "design": "independent"},
-    "centred, independent": {"design": "independent"},
-    "centred, orthogonal": {},
-}
 KEPT = 0.05
+RESULTS = Path(__file__).with_name("convergence.json")
 
 Values = NDArray[np.float64]
+#: Superpixels of the image at hand, by its key.
+SEGMENTS: dict[str, NDArray[np.int64]] = {}
 
 
-def explain(rise: Rise, classifier: torch.nn.Module, row: dict[str, object]) -> Values:
-    """Give the normalised map of an image's first label."""
-    label = classifier.labels.index(row["explain"][0])
-    pixels = as_pixels(decode_image(row["pixels"])[None])
-    ((raw,),) = rise.explain(
-        classifier, pixels, [[label]], [row["pixel_sha256"]], compute=Compute()
+@dataclass(frozen=True)
+class Study:
+    """A method's designs, by name, at numbers of samples, and its limit."""
+
+    limit: Any
+    designs: dict[str, Any]
+    samples: tuple[int, ...]
+
+    def methods(self) -> Iterator[tuple[str, int, Method]]:
+        """Give each design with each number of samples."""
+        for name, method in self.designs.items():
+            for samples in self.samples:
+                yield name, samples, replace(method, samples=samples)
+
+
+STUDIES = {
+    "rise": Study(
+        limit=Rise(samples=4096, seed=1),
+        designs={
+            "plain, independent": Rise(estimator="plain", design="independent"),
+            "centred, independent": Rise(design="independent"),
+            "centred, orthogonal": Rise(),
+        },
+        samples=(128, 256, 512, 1024, 2048, 4096),
+    ),
+    "lime": Study(
+        limit=Lime(samples=5000, seed=1),
+        designs={"independent": Lime(design="independent"), "orthogonal": Lime()},
+        samples=(125, 250, 333, 500, 750, 1000),
+    ),
+    "shap": Study(
+        limit=Shap(samples=2000, seed=1),
+        designs={"independent": Shap(design="independent"), "balanced": Shap()},
+        samples=(31, 63, 95, 127, 200),
+    ),
+}
+
+
+class Remembering(nn.Module):
+    """A network that answers a batch that it has seen from memory: designs are prefix-stable."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.known: dict[bytes, Tensor] = {}
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Remembering:
+        """Stay one, so that what a copy has seen is remembered too."""
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Give the network's outputs."""
+        if torch.is_grad_enabled():
+            return self.network(images)  # type: ignore[no-any-return]
+        key = hashlib.blake2b(images.permute(0, 2, 3, 1).numpy().tobytes()).digest()
+        if key not in self.known:
+            self.known[key] = self.network(images)
+        return self.known[key]
+
+
+def study(name: str, audit: str, count: int) -> None:
+    """Measure, print, write."""
+    compute = Compute()
+    compute.start()
+    given, _ = load_classifier(audit)
+    compute.prepare(given)
+    folder = places.predict(audit)
+    rows = (row for row in read_rows(folder / "chosen.parquet", CHOSEN) if row["explain"])
+    background = torch.cat(
+        [_pixels(row) for row in read_rows(folder / "background.parquet", CHOSEN, ["pixels"])]
     )
+    found: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    classifier: Classifier | None = None
+    for done, row in enumerate(islice(rows, count), start=1):
+        image = _pixels(row)
+        if classifier is None:
+            classifier = for_inference(given, compute, (image.shape[2], image.shape[3]))
+            classifier.network = Remembering(classifier.network)
+        asked = (image, classifier.labels.index(row["explain"][0]), row["pixel_sha256"])
+        limit = _map(STUDIES[name].limit, classifier, asked, compute, background)
+        for design, samples, method in STUDIES[name].methods():
+            saliency = _map(method, classifier, asked, compute, background)
+            found.setdefault((design, samples), []).append(_distance(saliency, limit))
+        classifier.network.known.clear()  # type: ignore[operator, union-attr]
+        if done % 10 == 0 or done == count:
+            _report(name, audit, done, found)
+
+
+def _pixels(row: dict[str, Any]) -> Tensor:
+    return as_pixels(decode_image(row["pixels"])[None])
+
+
+def _map(
+    method: Method,
+    classifier: Classifier,
+    asked: tuple[Tensor, int, str],
+    compute: Compute,
+    background: Tensor,
+) -> Values:
+    image, label, key = asked
+    if isinstance(method, Lime):  # so that superpixels are found once per image
+        with torch.no_grad():
+            (raw,) = method.explain_segments(
+                classifier, image[0], [label], key, _segments(key, image), compute
+            )
+    else:
+        ((raw,),) = method.explain(
+            classifier, image, [[label]], [key], compute=compute, background=background
+        )
     return quantise(raw, KEPT).map.astype(np.float64)
 
 
-def overlap(first: Values, second: Values) -> float:
-    """Give the IoU of two maps' top fractions."""
-    one, other = top_fraction(first, KEPT), top_fraction(second, KEPT)
-    return float((one & other).sum() / (one | other).sum())
+def _segments(key: str, image: Tensor) -> NDArray[np.int64]:
+    if key not in SEGMENTS:
+        SEGMENTS.clear()
+        SEGMENTS[key] = Lime().segments(image[0].numpy())
+    return SEGMENTS[key]
 
 
-def main() -> None:
-    """Measure and print."""
-    audit, count = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 8
-    compute = Compute()
-    compute.start()
-    classifier, _ = load_classifier(audit)
-    compute.prepare(classifier)
-    rows = read_rows(places.predict(audit) / "chosen.parquet", CHOSEN)
-    chosen = list(islice((row for row in rows if row["explain"]), count))
-    limits = [explain(LIMIT, classifier, row) for row in chosen]
-    print(f"{audit}, {len(chosen)} images: root mean square error (IoU of the top 5 %)")
-    print(f"{'':22}" + "".join(f"{passes:>14}" for passes in PASSES))
-    for name, options in DRAWN.items():
-        cells = []
-        for passes in PASSES:
-            maps = [explain(Rise(samples=passes, **options), classifier, row) for row in chosen]
-            pairs = list(zip(maps, limits, strict=True))
-            error = np.mean([np.sqrt(((found - limit) ** 2).mean()) for found, limit in pairs])
-            shared = np.mean([overlap(found, limit) for found, limit in pairs])
-            cells.append(f"{error:8.3f} ({shared:.2f})")
-        print(f"{name:22}" + "".join(cells), flush=True)
+def _distance(saliency: Values, limit: Values) -> tuple[float, float]:
+    """Root mean square error of a map, and the IoU of its top fraction with the limit's."""
+    one, other = top_fraction(saliency, KEPT), top_fraction(limit, KEPT)
+    error = float(np.sqrt(((saliency - limit) ** 2).mean()))
+    return error, float((one & other).sum() / (one | other).sum())
+
+
+def _report(
+    name: str, audit: str, images: int, found: dict[tuple[str, int], list[tuple[float, float]]]
+) -> None:
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    print(f"{name}, {audit}, {images} images: error (IoU of the top 5 %), by passes")
+    samples = STUDIES[name].samples
+    print(f"{'':22}" + "".join(f"{number:>14}" for number in samples))
+    curves = {}
+    for design in STUDIES[name].designs:
+        means = [np.mean(found[design, number], axis=0).round(4).tolist() for number in samples]
+        curves[design] = {"error": [m[0] for m in means], "iou": [m[1] for m in means]}
+        print(f"{design:22}" + "".join(f"{m[0]:8.4f} ({m[1]:.2f})" for m in means), flush=True)
+    results[f"{name}/{audit}"] = {"images": images, "samples": samples, "designs": curves}
+    RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+
+
+def plot() -> None:
+    """Draw the curves of each method and audit side by side."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "convergence"
+    import matplotlib.pyplot as plt
+
+    results = json.loads(RESULTS.read_text())
+    figure, axes = plt.subplots(
+        1, len(results), figsize=(4 * len(results), 3.4), layout="constrained", squeeze=False
+    )
+    for axis, (name, result) in zip(axes[0], results.items(), strict=True):
+        for (design, curve), style in zip(result["designs"].items(), "osD", strict=False):
+            axis.plot(result["samples"], curve["error"], f"{style}-", label=design, markersize=4)
+        axis.set(xscale="log", yscale="log", xlabel="passes per map", title=name)
+        axis.set_xticks(result["samples"], [str(number) for number in result["samples"]])
+        axis.minorticks_off()
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8, frameon=False)
+    axes[0][0].set_ylabel("root mean square error of the map")
+    figure.savefig("docs/images/convergence.svg", metadata={"Date": None})
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:] == ["plot"]:
+        plot()
+    else:
+        study(sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 50)

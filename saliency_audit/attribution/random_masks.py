@@ -9,19 +9,18 @@ stream go together.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from saliency_audit.attribution.orthogonal import Design, orthogonal_block
+from saliency_audit.attribution.quasi_random import square_points
 from saliency_audit.attribution.seeds import generator
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-
-#: ``independent``: as in the paper; ``orthogonal``: in blocks in which cells are uncorrelated.
-Design = Literal["independent", "orthogonal"]
 
 
 def mask_stream(
@@ -95,41 +94,24 @@ def _orthogonal(
 ) -> Iterator[Grids]:
     """Give grids in pairs of opposites, in blocks of twice the order of a Hadamard matrix.
 
-    A block is the matrix and its negative, with random columns for cells, random signs of columns
-    and rows in random order, at one shift. So every cell is visible in half of the block's grids,
-    and any two are visible together in a quarter: what one cell does is not mistaken for what
-    another does. And what cells do together in even numbers cancels in each pair.
+    The grids of a block of ``orthogonal_block`` have one shift; the shifts of the blocks are quasi-
+    random, as there are few.
     """
-    matrix = hadamard(grid**2)
-    order = len(matrix)
-    for start in range(0, samples, 2 * order):
-        columns = cells.permutation(order)[: grid**2]
-        signs = np.where(cells.random(grid**2) < 0.5, 1, -1)
-        half = (matrix[cells.permutation(order)][:, columns] * signs > 0).reshape(-1, grid, grid)
-        block = np.stack([half, ~half], axis=1).reshape(-1, grid, grid)
-        shift = np.repeat(_shift(shifts, 1, steps), 2 * order, axis=0)
-        count = min(2 * order, samples - start)
+    offset = shifts.random(2)
+    start, blocks = 0, 0
+    while start < samples:
+        block = orthogonal_block(grid**2, cells).reshape(-1, grid, grid)
+        count = min(len(block), samples - start)
+        shift = (square_points(offset, blocks, 1) * steps).astype(np.int64)
         for first in range(0, count, rows):
-            part = slice(first, min(first + rows, count))
-            yield block[part], shift[part]
+            part = block[first : min(first + rows, count)]
+            yield part, shift.repeat(len(part), axis=0)
+        start += count
+        blocks += 1
 
 
 def _shift(shifts: np.random.Generator, count: int, steps: NDArray[np.int64]) -> NDArray[np.int64]:
     return (shifts.random((count, 2)) * steps).astype(np.int64)
-
-
-def hadamard(least: int) -> NDArray[np.int8]:
-    """Give Sylvester's Hadamard matrix (n, n) of the first power of two n ≥ ``least``.
-
-    Its entries are 1 and -1, and its columns are orthogonal.
-
-    >>> hadamard(3).tolist()
-    [[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]
-    """
-    matrix = np.ones((1, 1), np.int8)
-    while len(matrix) < least:
-        matrix = np.block([[matrix, matrix], [matrix, -matrix]])
-    return matrix
 
 
 def _interpolation(grid: int, length: int) -> Tensor:

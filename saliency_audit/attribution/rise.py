@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from saliency_audit.attribution.method import RawMap
+from saliency_audit.attribution.orthogonal import Design
 from saliency_audit.attribution.perturbation import Perturbation
-from saliency_audit.attribution.random_masks import Design, mask_stream
+from saliency_audit.attribution.random_masks import mask_stream
 from saliency_audit.attribution.scores import Score, explained_scores
 from saliency_audit.errors import ParameterError
 from saliency_audit.ranges import check_at_least

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
+
+from saliency_audit.attribution.orthogonal import orthogonal_block
 
 
 def designs(
@@ -13,25 +16,53 @@ def designs(
 ) -> Iterator[NDArray[np.bool_]]:
     """Give which superpixels are visible, in arrays (at most ``rows``, superpixels).
 
-    The first row shows all. The others are drawn as the lime package draws them; where all
-    2^superpixels choices are fewer than ``samples``, they are enumerated instead, each once.
+    The first row shows all. The others are drawn as the lime package draws them.
 
-    >>> [part.astype(int).tolist() for part in designs(9, 1, np.random.RandomState(0), 4)]
-    [[[1], [0]]]
+    >>> [len(part) for part in designs(9, 5, np.random.RandomState(0), 4)]
+    [4, 4, 1]
     """
-    choices = 2**superpixels
-    if choices < samples:
-        bits = np.arange(superpixels)
-        for start in range(0, choices, rows):
-            numbers = np.arange(choices - 1 - start, max(choices - 1 - start - rows, -1), -1)
-            yield (numbers[:, None] >> bits & 1).astype(bool)
-        return
     for start in range(0, samples, rows):
         count = min(rows, samples - start)
         part = random.randint(0, 2, count * superpixels).reshape(count, superpixels) == 1
         if start == 0:
             part[0] = True
         yield part
+
+
+def orthogonal_designs(
+    samples: int, superpixels: int, random: np.random.Generator, rows: int
+) -> Iterator[NDArray[np.bool_]]:
+    """Give which superpixels are visible, in arrays (at most ``rows``, superpixels), in blocks.
+
+    The first row shows all. The others are those of ``orthogonal_block``, each of which tells the
+    superpixels' own effects apart from each other and from what pairs of them do.
+
+    >>> first, second = orthogonal_designs(9, 5, np.random.default_rng(0), 8)
+    >>> bool(first[0].all()), bool((first[1] == ~first[2]).all()), len(second)
+    (True, True, 1)
+    """
+
+    def single() -> Iterator[NDArray[np.bool_]]:
+        yield np.ones(superpixels, bool)
+        while True:
+            yield from orthogonal_block(superpixels, random)
+
+    drawn = islice(single(), samples)
+    while part := list(islice(drawn, rows)):
+        yield np.stack(part)
+
+
+def all_designs(superpixels: int, rows: int) -> Iterator[NDArray[np.bool_]]:
+    """Give all 2^superpixels choices of visible ones, each once, the first showing all.
+
+    >>> [part.astype(int).tolist() for part in all_designs(1, 4)]
+    [[[1], [0]]]
+    """
+    choices = 2**superpixels
+    bits = np.arange(superpixels)
+    for start in range(0, choices, rows):
+        numbers = np.arange(choices - 1 - start, max(choices - 1 - start - rows, -1), -1)
+        yield (numbers[:, None] >> bits & 1).astype(bool)
 
 
 def proximity(visible: NDArray[np.bool_], kernel_width: float) -> NDArray[np.float64]:

@@ -19,7 +19,13 @@ from saliency_audit.attribution.maps import quantise
 from saliency_audit.attribution.reference_lime import LimeImageExplainer
 from saliency_audit.attribution.seeds import legacy_seed
 from saliency_audit.attribution.superpixels import Quickshift, numbered, scaled_down
-from saliency_audit.attribution.surrogate import WeightedRidge, designs, proximity
+from saliency_audit.attribution.surrogate import (
+    WeightedRidge,
+    all_designs,
+    designs,
+    orthogonal_designs,
+    proximity,
+)
 from saliency_audit.compute import Compute
 from saliency_audit.errors import ParameterError
 
@@ -52,7 +58,9 @@ def test_the_weights_are_the_lime_packages(classifier_named, images, name):
     compute = Compute(batch=16)
     for label in (0, 2):
         theirs = package_weights(classifier, images[1], "key", SQUARES, 60, label)
-        ours = Lime(samples=60).weights(classifier, images[1], [label], "key", SQUARES, compute)
+        ours = Lime(samples=60, design="independent").weights(
+            classifier, images[1], [label], "key", SQUARES, compute
+        )
         assert np.abs(theirs).max() > 0
         np.testing.assert_allclose(ours[:, 0], theirs, atol=1e-5 * np.abs(theirs).max() + 1e-9)
 
@@ -85,8 +93,6 @@ def test_the_reference_gives_the_packages_positive_weights(small, images, comput
 
 @given(st.integers(1, 40), st.integers(4, 30), st.integers(1, 9), st.integers(0, 2**32 - 1))
 def test_designs_are_drawn_as_the_package_draws_them(samples, superpixels, rows, seed):
-    if 2**superpixels < samples:
-        samples = 2**superpixels
     expected = np.random.RandomState(seed).randint(0, 2, samples * superpixels)
     expected = expected.reshape(samples, superpixels)
     expected[0] = 1
@@ -97,7 +103,7 @@ def test_designs_are_drawn_as_the_package_draws_them(samples, superpixels, rows,
 
 @given(st.integers(1, 5), st.integers(1, 9))
 def test_few_superpixels_are_enumerated(superpixels, rows):
-    parts = list(designs(2**superpixels + 1, superpixels, np.random.RandomState(0), rows))
+    parts = list(all_designs(superpixels, rows))
     found = np.concatenate(parts)
     assert found[0].all()
     assert len(np.unique(found, axis=0)) == len(found) == 2**superpixels
@@ -215,3 +221,39 @@ def test_scaling_down_undoes_scaling_up(height, width, times):
 def test_parameters_out_of_range_are_named(wrong):
     with pytest.raises(ParameterError, match=next(iter(wrong))):
         Lime(**wrong)
+
+
+@given(st.integers(2, 40), st.integers(2, 30), st.integers(1, 9))
+def test_orthogonal_designs_begin_with_all_and_do_not_depend_on_rows(samples, superpixels, rows):
+    found, alone = (
+        np.concatenate(
+            list(orthogonal_designs(samples, superpixels, np.random.default_rng(5), size))
+        )
+        for size in (rows, 1)
+    )
+    assert found.shape == (samples, superpixels)
+    assert found[0].all()
+    np.testing.assert_array_equal(found, alone)
+    np.testing.assert_array_equal(found[1:-1:2][: (samples - 1) // 2], ~found[2::2])
+
+
+def test_one_orthogonal_block_finds_what_a_superpixel_does_in_any_company(of_function, compute):
+    """Of a score with products of superpixels in it, where independent draws are far off."""
+    image = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
+    centres = [(8 + 16 * row, 8 + 16 * column) for row in range(4) for column in range(4)]
+    effects = torch.linspace(-1, 1, 16)
+    own = torch.stack([image[0, row, column] for row, column in centres])
+
+    def score(points: torch.Tensor) -> torch.Tensor:
+        seen = torch.stack([points[:, 0, row, column] for row, column in centres], dim=1) == own
+        signs = seen.float() * 2 - 1
+        total = signs @ effects + 3 * signs[:, 0] * signs[:, 5] - 2 * signs[:, 7] * signs[:, 9]
+        return torch.stack([total, -total], dim=1)
+
+    def errors(design: str) -> np.ndarray:
+        lime = Lime(samples=33, design=design, score="logit", kernel_width=1e6, alpha=0.0)
+        weights = lime.weights(of_function(score), image, [0], "key", SQUARES, compute)
+        return np.abs(weights[:, 0] - 2 * effects.numpy())
+
+    assert errors("orthogonal").max() < 0.2  # the row that shows all is one too many
+    assert errors("independent").max() > 1

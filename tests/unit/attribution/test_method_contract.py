@@ -22,7 +22,7 @@ METHODS = {
     "gradcam": {},
     "gradcam_plus_plus": {},
     "shap": {"samples": 6},
-    "lime": {"samples": 14, "segmentation_size": 32},
+    "lime": {"samples": 14, "segmentation_size": 96},
     "rise": {"samples": 14},
     "rise_plain": {"class": "rise", "samples": 14, "estimator": "plain"},
     "shap_reference": {"class": "shap:GradientExplainer", "samples": 6},

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from saliency_audit.attribution.maps import quantise
-from saliency_audit.attribution.random_masks import hadamard, mask_stream
+from saliency_audit.attribution.random_masks import mask_stream
 from saliency_audit.attribution.rise import Rise
 from saliency_audit.compute import Compute
 from saliency_audit.errors import ParameterError
@@ -94,13 +94,6 @@ def test_in_an_orthogonal_block_any_two_cells_are_uncorrelated():
         np.testing.assert_array_equal(block.T @ block, 128 * np.eye(49))
     np.testing.assert_array_equal(signs[:, ::2], -signs[:, 1::2])
     assert not np.array_equal(signs[0], signs[1])
-
-
-@pytest.mark.parametrize("grid", [1, 2, 3, 4, 5])
-def test_columns_of_a_hadamard_matrix_are_orthogonal(grid):
-    matrix = hadamard(grid**2).astype(int)
-    assert grid**2 <= len(matrix) < 2 * grid**2
-    np.testing.assert_array_equal(matrix.T @ matrix, len(matrix) * np.eye(len(matrix)))
 
 
 def test_each_orthogonal_mask_is_one_of_the_papers_as_likely_as_any():

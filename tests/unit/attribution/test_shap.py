@@ -7,6 +7,8 @@ import copy
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from saliency_audit.attribution.reference_shap import GradientExplainer
 from saliency_audit.attribution.seeds import generator
@@ -173,3 +175,47 @@ def test_the_reference_leaves_the_global_generators_alone(small, compute):
         small, pictures(1, 0), [[0]], ["x"], compute=compute, background=pictures(2, 1)
     )
     assert np.random.random() == expected
+
+
+@given(st.integers(1, 30), st.integers(1, 90), st.integers(1, 9))
+def test_balanced_paths_use_the_background_evenly_whatever_the_rows(baselines, samples, rows):
+    parts = list(Shap(samples=samples)._balanced("key", baselines, rows))
+    positions, chosen = (np.concatenate(part) for part in zip(*parts, strict=True))
+    assert all(len(part) == rows for part, _ in parts[:-1])
+    assert len(parts[-1][0]) < rows  # there is room for the image itself
+    counts = np.bincount(chosen, minlength=baselines)
+    assert counts.sum() == len(positions) == samples
+    assert counts.max() - counts.min() <= 1
+    ((_, alone),) = Shap(samples=samples)._balanced("key", baselines, samples + 1)
+    np.testing.assert_array_equal(chosen, alone)
+
+
+def test_each_balanced_path_is_as_random_as_an_independent_one():
+    """Over keys: every pair of a background and a quarter of the way is as likely."""
+    for number in (0, 3, 10):
+        found = [next(Shap(samples=20)._balanced(str(key), 4, 21)) for key in range(4000)]
+        cells = [int(t[number] * 4) + 4 * chosen[number] for t, chosen in found]
+        counts = np.bincount(cells, minlength=16)
+        assert np.abs(counts - 250).max() < 5 * np.sqrt(250)
+
+
+def test_balanced_paths_reach_the_closed_form_sooner(of_function):
+    """Of y = Σ x², where φ = x² - mean b² for each pixel, whatever else is in the image."""
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(1, 3, 4, 4, generator=generator)
+    background = torch.rand(20, 3, 4, 4, generator=generator)
+    classifier = of_function(lambda x: (x**2).sum(dim=(2, 3))[:, :2])
+    exact = (image[0, 0] ** 2 - (background[:, 0] ** 2).mean(dim=0)).clamp(min=0).double().numpy()
+
+    def error(design: str) -> float:
+        found = [
+            Shap(samples=60, design=design, seed=seed)
+            .explain(
+                classifier, image, [[0]], ["key"], compute=Compute(batch=8), background=background
+            )[0][0]
+            .values
+            for seed in range(20)
+        ]
+        return float(np.sqrt(np.mean((np.array(found) - exact) ** 2)))
+
+    assert error("balanced") < error("independent") / 2
