@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 FOLDED_CHANGE = 1e-4
 #: How far a lower precision may: more, and maps are of another model.
 LOWERED_CHANGE = 0.05
+#: Side of the largest output, in pixels, that a convolution makes faster with channels first.
+FEW_PIXELS = 6
 
 
 def for_inference(classifier: Classifier, compute: Compute, size: tuple[int, int]) -> Classifier:
@@ -31,7 +33,8 @@ def for_inference(classifier: Classifier, compute: Compute, size: tuple[int, int
     Batch norms are folded into the convolutions before them, if that moves no output for noise
     images of ``size`` (H, W) by more than ``FOLDED_CHANGE``; else the network stays as it is, as
     it does where torch.fx cannot follow it. Then ``compute.precision`` applies. Raises ModelError
-    where that moves an output by more than ``LOWERED_CHANGE``.
+    where that moves an output by more than ``LOWERED_CHANGE``. On a CPU, in float32, convolutions
+    whose output for images of ``size`` has few pixels take channels first whatever the rest takes.
     """
     with evaluating(classifier):
         ready = copy.deepcopy(classifier)
@@ -43,6 +46,8 @@ def for_inference(classifier: Classifier, compute: Compute, size: tuple[int, int
     if compute.precision == "bfloat16":
         ready.network = _Autocast(ready.network)
     compute.prepare(ready)
+    if compute.precision == "float32" and compute.device == "cpu" and compute.channels_last:
+        _few_pixels_with_channels_first(ready.network, probe)
     if compute.precision != "float32":
         change = _change(given, _outputs(ready.network, probe))
         if change > LOWERED_CHANGE:
@@ -59,11 +64,53 @@ class _Autocast(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
+        for module in network.modules():
+            if type(module) in (nn.Conv2d, nn.Linear):  # autocast would, at each pass
+                module.to(torch.bfloat16)
 
     def forward(self, images: Tensor) -> Tensor:
         with torch.autocast(images.device.type, torch.bfloat16):
             outputs: Tensor = self.network(images)
         return outputs.float()
+
+
+class _ChannelsFirst(nn.Module):
+    """A convolution with channels first, between layers that have them last."""
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__()
+        self.convolution = convolution.to(memory_format=torch.contiguous_format)
+
+    def forward(self, images: Tensor) -> Tensor:
+        outputs: Tensor = self.convolution(images.contiguous())
+        return outputs.contiguous(memory_format=torch.channels_last)
+
+
+def _few_pixels_with_channels_first(network: nn.Module, images: Tensor) -> None:
+    """Wrap the convolutions that have few pixels for ``images``, in place.
+
+    With channels last, oneDNN brings the weights into its own order at every call in a way that
+    takes longer than so small a convolution itself.
+    """
+    found: set[nn.Module] = set()
+
+    def look(module: nn.Module, inputs: object, output: Tensor) -> None:
+        if max(output.shape[2:]) <= FEW_PIXELS and isinstance(module, nn.Conv2d):
+            found.add(module)
+
+    larger = [
+        (name, module)
+        for name, module in network.named_modules()
+        if type(module) is nn.Conv2d and max(module.kernel_size) > 1
+    ]
+    hooks = [module.register_forward_hook(look) for _, module in larger]
+    _outputs(network, images)
+    for hook in hooks:
+        hook.remove()
+    for name, module in larger:
+        if module in found:
+            parent, _, last = name.rpartition(".")
+            setattr(network.get_submodule(parent), last, _ChannelsFirst(module))
 
 
 def _folded(network: nn.Module) -> nn.Module | None:
