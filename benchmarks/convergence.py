@@ -1,11 +1,14 @@
 """How near a map is to its limit, by passes and by how samples are drawn.
 
 Run from the root of an audited checkout: ``python -m benchmarks.convergence
-rise|lime|shap AUDIT [IMAGES]``. The limit is the map of many more samples with
-another seed. Prints, after every tenth image, the root mean square error of
-the normalised map and the IoU of its top 5 % with the limit's, means over
-images, and adds them to ``convergence.json`` beside this file; ``python -m
-benchmarks.convergence plot`` draws what is there.
+rise|lime|shap AUDIT [IMAGES [LIMIT]]``. The limit is the map of ``LIMIT`` samples
+with another seed, at least ten times what the method takes by default. Prints,
+after every tenth image, the root mean square error of the normalised map, and
+the IoU of its top 5 % with the limit's, means over images, and adds them to
+``convergence.json`` beside this file; ``python -m benchmarks.convergence plot``
+draws what is there. Prints too what a stopping rule would give: the passes and
+the error where each image stops once its top 5 % overlaps enough with that of
+the number of samples before.
 """
 
 from __future__ import annotations
@@ -43,7 +46,13 @@ from tasks.tables.chosen import CHOSEN
 KEPT = 0.05
 RESULTS = Path(__file__).with_name("convergence.json")
 
+#: IoU of the top 5 % at which a stopping rule would stop.
+STOPS = (0.7, 0.8, 0.9)
+
 Values = NDArray[np.float64]
+#: Per design and number of samples, for each image: the error, the IoU with the limit's top
+#: fraction, and the IoU with that of the number of samples before.
+Found = dict[tuple[str, int], list[tuple[float, float, float]]]
 #: Superpixels of the image at hand, by its key.
 SEGMENTS: dict[str, NDArray[np.int64]] = {}
 
@@ -65,7 +74,7 @@ class Study:
 
 STUDIES = {
     "rise": Study(
-        limit=Rise(samples=4096, seed=1),
+        limit=Rise(samples=10240, seed=1),
         designs={
             "plain, independent": Rise(estimator="plain", design="independent"),
             "centred, independent": Rise(design="independent"),
@@ -108,8 +117,10 @@ class Remembering(nn.Module):
         return self.known[key]
 
 
-def study(name: str, audit: str, count: int) -> None:
+def study(name: str, audit: str, count: int = 50, limit_samples: int | None = None) -> None:
     """Measure, print, write."""
+    limiting = STUDIES[name].limit
+    limiting = replace(limiting, samples=limit_samples or limiting.samples)
     compute = Compute()
     compute.start()
     given, _ = load_classifier(audit)
@@ -117,26 +128,30 @@ def study(name: str, audit: str, count: int) -> None:
     folder = places.predict(audit)
     rows = (row for row in read_rows(folder / "chosen.parquet", CHOSEN) if row["explain"])
     background = torch.cat(
-        [_pixels(row) for row in read_rows(folder / "background.parquet", CHOSEN, ["pixels"])]
+        [pixels_of(row) for row in read_rows(folder / "background.parquet", CHOSEN, ["pixels"])]
     )
-    found: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    found: Found = {}
     classifier: Classifier | None = None
     for done, row in enumerate(islice(rows, count), start=1):
-        image = _pixels(row)
+        image = pixels_of(row)
         if classifier is None:
             classifier = for_inference(given, compute, (image.shape[2], image.shape[3]))
             classifier.network = Remembering(classifier.network)
         asked = (image, classifier.labels.index(row["explain"][0]), row["pixel_sha256"])
-        limit = _map(STUDIES[name].limit, classifier, asked, compute, background)
+        limit = _map(limiting, classifier, asked, compute, background)
+        before: dict[str, Values] = {}
         for design, samples, method in STUDIES[name].methods():
             saliency = _map(method, classifier, asked, compute, background)
-            found.setdefault((design, samples), []).append(_distance(saliency, limit))
+            _, stable = distance(saliency, before.get(design, np.zeros_like(saliency)))
+            before[design] = saliency
+            found.setdefault((design, samples), []).append((*distance(saliency, limit), stable))
         classifier.network.known.clear()  # type: ignore[operator, union-attr]
         if done % 10 == 0 or done == count:
-            _report(name, audit, done, found)
+            _report(name, audit, done, limiting.samples, found)
 
 
-def _pixels(row: dict[str, Any]) -> Tensor:
+def pixels_of(row: dict[str, Any]) -> Tensor:
+    """Give the pixels of a chosen image, (1, 3, H, W)."""
     return as_pixels(decode_image(row["pixels"])[None])
 
 
@@ -167,7 +182,7 @@ def _segments(key: str, image: Tensor) -> NDArray[np.int64]:
     return SEGMENTS[key]
 
 
-def _distance(saliency: Values, limit: Values) -> tuple[float, float]:
+def distance(saliency: Values, limit: Values) -> tuple[float, float]:
     """Root mean square error of a map, and the IoU of its top fraction with the limit's."""
     one, other = top_fraction(saliency, KEPT), top_fraction(limit, KEPT)
     error = float(np.sqrt(((saliency - limit) ** 2).mean()))
@@ -175,19 +190,47 @@ def _distance(saliency: Values, limit: Values) -> tuple[float, float]:
 
 
 def _report(
-    name: str, audit: str, images: int, found: dict[tuple[str, int], list[tuple[float, float]]]
+    name: str,
+    audit: str,
+    images: int,
+    limit: int,
+    found: Found,
 ) -> None:
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     print(f"{name}, {audit}, {images} images: error (IoU of the top 5 %), by passes")
     samples = STUDIES[name].samples
     print(f"{'':22}" + "".join(f"{number:>14}" for number in samples))
-    curves = {}
+    curves: dict[str, dict[str, list[Any]]] = {}
     for design in STUDIES[name].designs:
         means = [np.mean(found[design, number], axis=0).round(4).tolist() for number in samples]
         curves[design] = {"error": [m[0] for m in means], "iou": [m[1] for m in means]}
         print(f"{design:22}" + "".join(f"{m[0]:8.4f} ({m[1]:.2f})" for m in means), flush=True)
-    results[f"{name}/{audit}"] = {"images": images, "samples": samples, "designs": curves}
+        curves[design]["stopped"] = [
+            _stopped([found[design, number] for number in samples], samples, least)
+            for least in STOPS
+        ]
+        for stop in curves[design]["stopped"]:
+            print(f"    stopped at IoU {stop['iou']}: {stop['passes']:.0f}, {stop['error']:.4f}")
+    results[f"{name}/{audit}"] = {
+        "images": images,
+        "limit": limit,
+        "samples": samples,
+        "designs": curves,
+    }
     RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+
+
+def _stopped(
+    steps: list[list[tuple[float, float, float]]], samples: tuple[int, ...], least: float
+) -> dict[str, float]:
+    """Give mean passes and error where each image stops as soon as its top fraction is stable."""
+    passes, errors = [], []
+    for image in zip(*steps, strict=True):
+        reached = (at for at, (_, _, stable) in enumerate(image) if at and stable >= least)
+        at = next(reached, len(image) - 1)
+        passes.append(samples[at])
+        errors.append(image[at][0])
+    return {"iou": least, "passes": float(np.mean(passes)), "error": float(np.mean(errors))}
 
 
 def plot() -> None:
@@ -218,4 +261,4 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["plot"]:
         plot()
     else:
-        study(sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 50)
+        study(sys.argv[1], sys.argv[2], *(int(number) for number in sys.argv[3:]))
