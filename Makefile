@@ -54,6 +54,7 @@ check: install
 bench: install
 	python benchmarks/attribution.py $(ONLY)
 	$(if $(ONLY),,python benchmarks/memory.py)
+	$(if $(ONLY),,python benchmarks/method_memory.py)
 
 # The lock names versions only, no registry: no index line and no address.
 lock: install

@@ -262,7 +262,8 @@ def expected_gradients(subject: Subject, compute: Compute) -> Iterator[Benchmark
 
 
 def measures() -> Iterator[Benchmark]:
-    """Give the exact AUITC against a loop over 100 thresholds, the top fraction against a pass."""
+    """Give the exact AUITC against a loop over 100 thresholds, what ranks pixels against a pass."""
+    from saliency_audit.measures.area_curve import rank, whole_curve
     from saliency_audit.measures.auitc import auitc
     from saliency_audit.measures.top_fraction import top_fraction
 
@@ -293,6 +294,13 @@ def measures() -> Iterator[Benchmark]:
         "top_fraction/224",
         lambda: forward(network, images, 16),
         lambda: [top_fraction(saliency, 0.05) for saliency in maps],
+    )
+    yield Benchmark(
+        "rank/224",
+        lambda: forward(network, images, 16),
+        lambda: [
+            whole_curve(rank(saliency), mask) for saliency, mask in zip(maps, masks, strict=True)
+        ],
     )
 
 

@@ -38,7 +38,8 @@ def rank_correlation(first: SaliencyMap, second: SaliencyMap) -> RankCorrelation
         return RankCorrelation(None, status)
     middle = (first.size + 1) / 2
     one, other = (mid_ranks(m.reshape(-1)) - middle for m in (first, second))
-    correlation = float(one @ other) / float(np.sqrt((one @ one) * (other @ other)))
+    spread = np.sqrt(np.sum(one * one) * np.sum(other * other))
+    correlation = float(np.sum(one * other)) / float(spread)
     return RankCorrelation(min(1.0, max(-1.0, correlation)), status)
 
 

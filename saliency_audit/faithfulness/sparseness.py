@@ -48,5 +48,5 @@ def sparseness(saliency: SaliencyMap) -> Sparseness:
     count = rising.size
     # The same sum with the total taken in: of equal magnitudes, its terms cancel exactly.
     centred = 2 * np.arange(1, count + 1) - count - 1
-    gini = float(centred @ rising) / (count * float(rising.sum()))
+    gini = float(np.sum(centred * rising)) / (count * float(rising.sum()))
     return Sparseness(max(0.0, gini), Status.OK)

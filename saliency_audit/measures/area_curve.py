@@ -72,7 +72,7 @@ class AreaCurve:
         k-th; among equal values a step has no width, so the order of ties does not matter.
         """
         widths = self.values - np.append(self.values[1:], 0.0)
-        return min(1.0, float(self.ious @ widths))
+        return min(1.0, float(np.sum(self.ious * widths)))
 
 
 #: Counts of pixels; half the width of the default is twice as fast.

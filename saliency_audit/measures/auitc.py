@@ -40,7 +40,7 @@ def auitc(saliency: SaliencyMap, mask: Mask) -> float | None:
     outside, inside = np.bincount(keys, minlength=2 * _INSIDE).reshape(2, _INSIDE)
     shared = np.cumsum(inside[ONE:0:-1])[::-1]
     other = np.cumsum(outside[ONE:0:-1])[::-1]
-    return min(1.0, float(_STEPS @ (shared / (truth + other))))
+    return min(1.0, float(np.sum(_STEPS * (shared / (truth + other)))))
 
 
 def auitc_area(saliency: SaliencyMap, mask: Mask) -> float | None:

@@ -61,7 +61,7 @@ def average_precision(scores: Numbers, positive: Flags) -> float | None:
     _, which = np.unique(-scores, return_inverse=True)
     hits = np.bincount(which, weights=positive)
     precision = np.cumsum(hits) / np.cumsum(np.bincount(which))
-    return min(1.0, float(precision @ hits / positives))
+    return min(1.0, float(np.sum(precision * hits) / positives))
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ def _area_of_levels(level: NDArray[np.int64], correct: NDArray[np.int64]) -> flo
     wrong = rows - right
     pairs = right.sum() * wrong.sum()
     below = np.cumsum(wrong) - wrong / 2
-    return float(right @ below / pairs) if pairs else None
+    return float(np.sum(right * below) / pairs) if pairs else None
 
 
 def coverage(scores: Numbers, correct: Flags) -> dict[str, Any]:
