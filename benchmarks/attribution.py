@@ -39,43 +39,51 @@ BATCH = 32
 #: Measured in turns; the fastest of each counts.
 TURNS = 3
 #: Samples per image of the floor and of all methods, so that only the cost of a sample counts.
-SAMPLES = {"shap": 128, "lime": 512, "rise": 512}
+SAMPLES = 512
+#: The same of SHAP, whose samples cost a backward pass too.
+PATHS = 128
 #: Images that SHAP compares with.
 BACKGROUND = 8
-#: Images that methods of one image at a time explain in a row.
-IMAGES = 2
+#: Images that methods of one image at a time explain in a row, by their pixels: of small ones
+#: more, or what is done once per model and run would count as if it were done per image.
+IMAGES = {96: 4, 224: 2}
 QUICK = (("resnet18", 96),)
 FULL = (("resnet18", 96), ("resnet18", 224), ("densenet121", 96), ("densenet121", 224))
 
 Run = Callable[[], object]
+#: One dictionary for each row, as ``results.json`` holds it.
+Results = Iterator[dict[str, Any]]
 
 
 @dataclass
-class Benchmark:
-    """One method on one model: what is measured, and the seconds of each."""
+class Row:
+    """What is measured of one method on one model: ours, and what others make of it."""
 
     name: str
-    floor: Run
     ours: Run
     peers: dict[str, Run] = field(default_factory=dict)
 
-    def measure(self) -> dict[str, Any]:
-        """Run all of them in turns; gives the fastest of each, in seconds."""
-        runs = {"floor": self.floor, "ours": self.ours, **self.peers}
-        fastest = dict.fromkeys(runs, float("inf"))
-        for _ in range(TURNS):
-            for name, run in runs.items():
-                gc.collect()
-                started = time.perf_counter()
-                run()
-                fastest[name] = min(fastest[name], time.perf_counter() - started)
-        floor, ours = fastest.pop("floor"), fastest.pop("ours")
-        return {
-            "name": self.name,
-            "floor_s": floor,
-            "ours_s": ours,
-            "ours_over_floor": ours / floor,
-            "peers": fastest,
+
+def measured(floor: Run, rows: list[Row]) -> Iterator[dict[str, Any]]:
+    """Run the rows, and the floor that they share, in turns; gives the fastest of each."""
+    runs = {"floor": floor}
+    for row in rows:
+        runs[row.name] = row.ours
+        runs.update({f"{row.name} {peer}": run for peer, run in row.peers.items()})
+    fastest = dict.fromkeys(runs, float("inf"))
+    for _ in range(TURNS):
+        for name, run in runs.items():
+            gc.collect()
+            started = time.perf_counter()
+            run()
+            fastest[name] = min(fastest[name], time.perf_counter() - started)
+    for row in rows:
+        yield {
+            "name": row.name,
+            "floor_s": fastest["floor"],
+            "ours_s": fastest[row.name],
+            "ours_over_floor": fastest[row.name] / fastest["floor"],
+            "peers": {peer: fastest[f"{row.name} {peer}"] for peer in row.peers},
         }
 
 
@@ -136,7 +144,7 @@ def explain(
     )
 
 
-def class_activation(subject: Subject, compute: Compute) -> Iterator[Benchmark]:
+def class_activation(subject: Subject, compute: Compute) -> Results:
     """Grad-CAM and Grad-CAM++: one label, and all; against one forward pass."""
     import captum.attr
     import pytorch_grad_cam
@@ -149,6 +157,7 @@ def class_activation(subject: Subject, compute: Compute) -> Iterator[Benchmark]:
         "gradcam": pytorch_grad_cam.GradCAM,
         "gradcam_plus_plus": pytorch_grad_cam.GradCAMPlusPlus,
     }
+    rows = []
     for name, library in libraries.items():
         method = method_from_parameters(name, {})
         for labels, suffix in ((1, ""), (LABELS, "/labels")):
@@ -163,42 +172,41 @@ def class_activation(subject: Subject, compute: Compute) -> Iterator[Benchmark]:
                 for label in range(labels):
                     method.attribute(images, target=label)
 
-            yield Benchmark(
-                f"{name}/{subject.name}{suffix}",
-                lambda: forward(network, images, BATCH),
-                explain(method, classifier, images, labels, compute),
-                {"pytorch-grad-cam": theirs, **({"captum": captums} if name == "gradcam" else {})},
-            )
-
-
-def perturbation(subject: Subject, compute: Compute) -> Iterator[Benchmark]:
-    """RISE and LIME: against the forward passes of their samples."""
-    network, classifier = subject.network(), subject.classifier(compute)
-    images = subject.images(BATCH)
-    for name in ("rise", "lime"):
-        samples = SAMPLES[name]
-        method = method_from_parameters(name, {"samples": samples})
-        peers: dict[str, Run] = {}
-        if name == "lime":
-            peers["lime"] = (
-                lambda samples=samples: lime_package(  # type: ignore[misc]
-                    network, images[:IMAGES], samples
+            rows.append(
+                Row(
+                    f"{name}/{subject.name}{suffix}",
+                    explain(method, classifier, images, labels, compute),
+                    {
+                        "pytorch-grad-cam": theirs,
+                        **({"captum": captums} if name == "gradcam" else {}),
+                    },
                 )
             )
+    yield from measured(lambda: forward(network, images, BATCH), rows)
 
-        def floor(samples: int = samples) -> None:
-            forward(network, images, IMAGES * samples)
 
-        computes = {"": compute}
-        if multiplies_bfloat16():
-            computes["/bfloat16"] = replace(compute, precision="bfloat16")
-        for suffix, lowered in computes.items():
-            yield Benchmark(
-                f"{name}/{subject.name}{suffix}",
-                floor,
-                explain(method, classifier, images[:IMAGES], 1, lowered),
-                peers,
-            )
+def perturbation(subject: Subject, compute: Compute) -> Results:
+    """RISE and LIME: against the forward passes of their samples."""
+    network, classifier = subject.network(), subject.classifier(compute)
+    batch = subject.images(BATCH)
+    images = batch[: IMAGES[subject.pixels]]
+    computes = {"": compute}
+    if multiplies_bfloat16():
+        computes["/bfloat16"] = replace(compute, precision="bfloat16")
+    rows = [
+        Row(
+            f"{name}/{subject.name}{suffix}",
+            explain(
+                method_from_parameters(name, {"samples": SAMPLES}), classifier, images, 1, lowered
+            ),
+        )
+        for name in ("rise", "lime")
+        for suffix, lowered in computes.items()
+    ]
+    for row in rows:
+        if row.name == f"lime/{subject.name}":
+            row.peers["lime"] = lambda: lime_package(network, images)
+    yield from measured(lambda: forward(network, batch, len(images) * SAMPLES), rows)
 
 
 def multiplies_bfloat16() -> bool:
@@ -207,7 +215,7 @@ def multiplies_bfloat16() -> bool:
     return "amx_bf16" in flags or "avx512_bf16" in flags
 
 
-def lime_package(network: torch.nn.Module, images: Tensor, samples: int) -> None:
+def lime_package(network: torch.nn.Module, images: Tensor) -> None:
     """Explain a label of each image with the lime package, at our batch size."""
     from lime.lime_image import LimeImageExplainer
 
@@ -223,45 +231,47 @@ def lime_package(network: torch.nn.Module, images: Tensor, samples: int) -> None
                 probabilities,
                 labels=(0,),
                 top_labels=None,
-                num_samples=samples,
+                num_samples=SAMPLES,
                 batch_size=BATCH,
             )
 
 
-def expected_gradients(subject: Subject, compute: Compute) -> Iterator[Benchmark]:
+def expected_gradients(subject: Subject, compute: Compute) -> Results:
     """SHAP: one label, and all; against forward and backward passes of one label's samples."""
     import captum.attr
     import shap
 
     network, classifier = subject.network(), subject.classifier(compute)
-    images = subject.images(BATCH)
-    background = images[BATCH - BACKGROUND :]
-    samples = SAMPLES["shap"]
-    method = method_from_parameters("shap", {"samples": samples})
+    batch = subject.images(BATCH)
+    images, background = batch[: IMAGES[subject.pixels]], batch[BATCH - BACKGROUND :]
+    method = method_from_parameters("shap", {"samples": PATHS})
+    rows = []
     gradient_shap = captum.attr.GradientShap(network)
     for labels, suffix in ((1, ""), (LABELS, "/labels")):
 
         def theirs(labels: int = labels) -> None:
             explainer = shap.GradientExplainer(network, background, batch_size=BATCH)
-            for image in images[:IMAGES]:
-                explainer.shap_values(image[None], nsamples=samples, ranked_outputs=labels)
+            for image in images:
+                explainer.shap_values(image[None], nsamples=PATHS, ranked_outputs=labels)
 
         def captums(labels: int = labels) -> None:
-            for image in images[:IMAGES]:
+            for image in images:
                 for label in range(labels):
                     gradient_shap.attribute(
-                        image[None], baselines=background, n_samples=samples, target=label
+                        image[None], baselines=background, n_samples=PATHS, target=label
                     )
 
-        yield Benchmark(
-            f"shap/{subject.name}{suffix}",
-            lambda: forward_and_backward(network, images, IMAGES * samples),
-            explain(method, classifier, images[:IMAGES], labels, compute),
-            {"shap": theirs, "captum": captums},
+        rows.append(
+            Row(
+                f"shap/{subject.name}{suffix}",
+                explain(method, classifier, images, labels, compute),
+                {"shap": theirs, "captum": captums},
+            )
         )
+    yield from measured(lambda: forward_and_backward(network, batch, len(images) * PATHS), rows)
 
 
-def measures() -> Iterator[Benchmark]:
+def measures() -> Results:
     """Give the exact AUITC against a loop over 100 thresholds, what ranks pixels against a pass."""
     from saliency_audit.measures.area_curve import rank, whole_curve
     from saliency_audit.measures.auitc import auitc
@@ -283,29 +293,28 @@ def measures() -> Iterator[Benchmark]:
             areas.append(float(np.trapezoid(overlaps, dx=1 / 99)))
         return areas
 
-    yield Benchmark(
+    exact = Row(
         "auitc/224",
-        loop,
         lambda: [auitc(saliency, mask) for saliency, mask in zip(maps, masks, strict=True)],
     )
+    yield from measured(loop, [exact])
     subject = Subject("resnet18", 224)
     network, images = subject.network(), subject.images(16)
-    yield Benchmark(
-        "top_fraction/224",
-        lambda: forward(network, images, 16),
-        lambda: [top_fraction(saliency, 0.05) for saliency in maps],
-    )
-    yield Benchmark(
-        "rank/224",
-        lambda: forward(network, images, 16),
-        lambda: [
-            whole_curve(rank(saliency), mask) for saliency, mask in zip(maps, masks, strict=True)
-        ],
-    )
+    rows = [
+        Row("top_fraction/224", lambda: [top_fraction(saliency, 0.05) for saliency in maps]),
+        Row(
+            "rank/224",
+            lambda: [
+                whole_curve(rank(saliency), mask)
+                for saliency, mask in zip(maps, masks, strict=True)
+            ],
+        ),
+    ]
+    yield from measured(lambda: forward(network, images, 16), rows)
 
 
-def benchmarks(quick: bool) -> Iterator[Benchmark]:
-    """Give all benchmarks, those of one model after those of another."""
+def benchmarks(quick: bool) -> Results:
+    """Give all results, those of one model after those of another."""
     compute = Compute(threads=1, batch=BATCH)
     compute.start()
     for model, pixels in QUICK if quick else FULL:
@@ -322,8 +331,7 @@ def main() -> None:
     print(
         f"{'benchmark':36} {'floor':>8} {'ours':>8} {'ratio':>7}  peers, as multiples of the floor"
     )
-    for benchmark in benchmarks("quick" in sys.argv[1:]):
-        result = benchmark.measure()
+    for result in benchmarks("quick" in sys.argv[1:]):
         found.append(result)
         floor = result["floor_s"]
         peers = ", ".join(f"{name} {s / floor:.2f}" for name, s in result["peers"].items())
