@@ -5,8 +5,9 @@ rise|lime|shap AUDIT [IMAGES [LIMIT]]``. The limit is the map of ``LIMIT`` sampl
 with another seed, at least ten times what the method takes by default. Prints,
 after every tenth image, the root mean square error of the normalised map, and
 the IoU of its top 5 % with the limit's, means over images, and adds them to
-``convergence.json`` beside this file; ``python -m benchmarks.convergence plot``
-draws what is there. Prints too what a stopping rule would give: the passes and
+``convergence.json`` beside this file. ``python -m benchmarks.convergence plot``
+draws what is there, ``table`` prints it as docs/convergence.md has it. A study
+prints too what a stopping rule would give: the passes and
 the error where each image stops once its top 5 % overlaps enough with that of
 the number of samples before.
 """
@@ -257,8 +258,23 @@ def plot() -> None:
     figure.savefig("docs/images/convergence.svg", metadata={"Date": None})
 
 
+def table() -> None:
+    """Print the errors, and the overlaps with the limit's top fraction, as Markdown."""
+    for name, result in json.loads(RESULTS.read_text()).items():
+        numbers = [str(number) for number in result["samples"]]
+        said = f"{result['images']} images, limit of {result['limit']:,} samples"
+        print(f"\n{name}: {said}\n")
+        print("| design | " + " | ".join(numbers) + " |")
+        print("| --- |" + " --- |" * len(numbers))
+        for design, curve in result["designs"].items():
+            pairs = zip(curve["error"], curve["iou"], strict=True)
+            print(f"| {design} | " + " | ".join(f"{e:.4f} ({i:.2f})" for e, i in pairs) + " |")
+
+
 if __name__ == "__main__":
     if sys.argv[1:] == ["plot"]:
         plot()
+    elif sys.argv[1:] == ["table"]:
+        table()
     else:
         study(sys.argv[1], sys.argv[2], *(int(number) for number in sys.argv[3:]))
