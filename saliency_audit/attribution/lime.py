@@ -55,7 +55,8 @@ class Lime(Perturbation):
     ``kernel_size``, ``max_dist``, ``ratio``: of quickshift.
     """
 
-    samples: int = 1000
+    #: As near to the limit as 1,000 independent ones.
+    samples: int = 333
     design: Design = "orthogonal"
     seed: int = 0
     score: Score = "probability"

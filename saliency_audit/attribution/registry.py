@@ -67,7 +67,7 @@ def parameters_schema(name: str, kind: str | None = None) -> dict[str, dict[str,
     ``method_from_parameters``.
 
     >>> parameters_schema("rise")["samples"]
-    {'type': 'int', 'default': 2048}
+    {'type': 'int', 'default': 512}
     """
     kind, _ = _resolve(name, {} if kind is None else {"class": kind})
     if kind.startswith(CAPTUM):
@@ -87,7 +87,7 @@ def method_digest(name: str, parameters: Mapping[str, object]) -> str:
     Two ways to write the same parameters have one digest; another name of the same has it too.
     Errors as of ``method_from_parameters``.
 
-    >>> method_digest("rise", {}) == method_digest("rise", {"samples": 2048})
+    >>> method_digest("rise", {}) == method_digest("rise", {"samples": 512})
     True
     >>> method_digest("rise", {}) == method_digest("rise", {"seed": 1})
     False
