@@ -204,12 +204,12 @@ def symmetric(network: nn.Module) -> nn.Module:
 
 
 @pytest.mark.parametrize("name", GRADIENT)
-@pytest.mark.parametrize("network", ["small", "resnet18"])
+@pytest.mark.parametrize("network", ["small", "resnet18", "densenet121"])
 def test_a_mirrored_image_has_a_mirrored_map(classifier_named, name, network):
     """Of a network with symmetric kernels, at a size where every stride meets its mirror image."""
     plain = copy.deepcopy(classifier_named(network))
     classifier = Classifier(symmetric(plain.network), plain.labels, Labelling.MULTICLASS).eval()
-    side = 65 if network == "resnet18" else 64
+    side = {"small": 64, "resnet18": 65, "densenet121": 61}[network]
     points = torch.rand(3, 3, side, side, generator=torch.Generator().manual_seed(4))
     method = method_from_parameters(name, METHODS[name])
 
