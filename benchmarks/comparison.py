@@ -13,7 +13,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +23,8 @@ from saliency_audit.measures.overlap import iou
 from saliency_audit.measures.top_fraction import top_fraction
 from tasks import places
 from tasks.artifacts import read_json, read_rows
+from tasks.maps import StoredRow, read_maps
 from tasks.tables.chosen import CHOSEN
-from tasks.tables.saliency import saliency
 
 KEPT = 0.05
 #: One of ours and a library's, and each beside itself with another seed, by name in params.yaml.
@@ -53,29 +52,25 @@ SHOWN = {
     "rise_paper": "… as published",
 }
 
-Map = NDArray[np.float16]
 
-
-def maps(audit: str, method: str) -> Iterator[tuple[tuple[str, str], Map, str]]:
-    """Give key, map and status of each map of a method, in order of the keys."""
+def maps(audit: str, method: str) -> Iterator[StoredRow]:
+    """Give the maps of a method, in order of image and label."""
     size = read_json(places.predict(audit) / "audit.json")["size"]
-    columns = ["image_id", "label", "map", "status"]
-    for row in read_rows(places.explain(audit) / f"{method}.parquet", saliency(*size), columns):
-        yield (row["image_id"], row["label"]), row["map"], row["status"]
+    return read_maps(places.explain(audit) / f"{method}.parquet", size)
 
 
 def compare(audit: str, one: str, other: str) -> tuple[int, float, float]:
     """Give how many pairs of maps there are, mean rank correlation, and mean IoU of the top."""
     correlations, overlaps = [], []
-    for (key, first, status), (same, second, beside) in zip(
-        maps(audit, one), maps(audit, other), strict=True
-    ):
-        assert key == same, (key, same)
-        correlation = rank_correlation(first.astype(np.float64), second.astype(np.float64))
-        if {status, beside} & {"nan_map", "zero_map"} or correlation.spearman is None:
+    for first, second in zip(maps(audit, one), maps(audit, other), strict=True):
+        assert (first.image_id, first.label) == (second.image_id, second.label)
+        if first.readable is None or second.readable is None:
             continue
-        correlations.append(correlation.spearman)
-        overlaps.append(iou(top_fraction(first, KEPT), top_fraction(second, KEPT)) or 0.0)
+        alike = rank_correlation(first.values.astype(float), second.values.astype(float))
+        if alike.spearman is not None:
+            correlations.append(alike.spearman)
+            tops = (top_fraction(found.values, KEPT) for found in (first, second))
+            overlaps.append(iou(*tops) or 0.0)
     return len(overlaps), float(np.mean(correlations)), float(np.mean(overlaps))
 
 
@@ -88,20 +83,21 @@ def draw(audit: str, count: int = 4) -> None:
 
     if not audit.startswith("phantom_"):
         sys.exit(f"error: {audit} is not of phantoms: draw what nobody's body has given")
-    rows = islice(read_rows(places.predict(audit) / "chosen.parquet", CHOSEN), count)
+    chosen = read_rows(places.predict(audit) / "chosen.parquet", CHOSEN)
+    rows = islice((row for row in chosen if row["explain"]), count)
     pixels = {row["image_id"]: decode_image(row["pixels"]) for row in rows}
-    first: dict[str, dict[str, Any]] = {
-        method: {key[0]: found for key, found, _ in reversed(list(maps(audit, method)))}
-        for method in SHOWN
-    }
+    first: dict[str, dict[str, NDArray[np.float16]]] = {method: {} for method in SHOWN}
+    for method, found in first.items():
+        for row in maps(audit, method):
+            found.setdefault(row.image_id, row.values)
     figure, axes = plt.subplots(
         count, len(SHOWN) + 1, figsize=(9.6, 1.12 * count + 0.2), layout="constrained"
     )
-    for row, (image_id, image) in zip(axes, pixels.items(), strict=True):
-        row[0].imshow(image)
-        for axis, method in zip(row[1:], SHOWN, strict=True):
-            axis.imshow(first[method][image_id].astype(np.float32), cmap="magma", vmin=0, vmax=1)
-        for axis in row:
+    for line, (image_id, image) in zip(axes, pixels.items(), strict=True):
+        line[0].imshow(image)
+        for axis, found in zip(line[1:], first.values(), strict=True):
+            axis.imshow(found[image_id].astype(np.float32), cmap="magma", vmin=0, vmax=1)
+        for axis in line:
             axis.set_axis_off()
     for axis, title in zip(axes[0], ["image", *SHOWN.values()], strict=True):
         axis.set_title(title, fontsize=9)
