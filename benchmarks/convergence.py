@@ -241,20 +241,33 @@ def plot() -> None:
     mpl.use("svg")
     mpl.rcParams["svg.hashsalt"] = "convergence"
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import FormatStrFormatter, NullFormatter
 
+    mpl.rcParams["svg.fonttype"] = "none"
     results = json.loads(RESULTS.read_text())
-    figure, axes = plt.subplots(
-        1, len(results), figsize=(4 * len(results), 3.4), layout="constrained", squeeze=False
-    )
-    for axis, (name, result) in zip(axes[0], results.items(), strict=True):
-        for (design, curve), style in zip(result["designs"].items(), "osD", strict=False):
-            axis.plot(result["samples"], curve["error"], f"{style}-", label=design, markersize=4)
-        axis.set(xscale="log", yscale="log", xlabel="passes per map", title=name)
-        axis.set_xticks(result["samples"], [str(number) for number in result["samples"]])
-        axis.minorticks_off()
-        axis.grid(alpha=0.3)
-        axis.legend(fontsize=8, frameon=False)
-    axes[0][0].set_ylabel("root mean square error of the map")
+    figure, axes = plt.subplots(3, 3, figsize=(10.5, 9), layout="constrained")
+    for row, method in zip(axes, STUDIES, strict=True):
+        audits = [name for name in sorted(results, reverse=True) if name.startswith(f"{method}/")]
+        for axis in row[len(audits) :]:
+            axis.set_axis_off()
+        for axis, name in zip(row, audits, strict=False):
+            result = results[name]
+            for design, curve in result["designs"].items():
+                # The plain designs grey, the default's orange.
+                best = design not in ("independent", "plain, independent", "centred, independent")
+                style = "C1o-" if best else "C0D-" if design.startswith("centred") else "C7s-"
+                axis.plot(result["samples"], curve["error"], style, label=design, markersize=4)
+            axis.set(xscale="log", yscale="log", title=f"{name}, {result['images']} images")
+            axis.title.set_fontsize(9)
+            axis.set_xticks(result["samples"], [str(number) for number in result["samples"]])
+            axis.xaxis.set_minor_formatter(NullFormatter())
+            axis.yaxis.set_major_formatter(FormatStrFormatter("%.3f"))
+            axis.yaxis.set_minor_formatter(FormatStrFormatter("%.3f"))
+            axis.tick_params(axis="both", which="both", labelsize=7)
+            axis.grid(alpha=0.3, which="both")
+            axis.legend(fontsize=8, frameon=False)
+        row[0].set_ylabel("error of the map", fontsize=9)
+        row[0].set_xlabel("passes per map", fontsize=9)
     figure.savefig("docs/images/convergence.svg", metadata={"Date": None})
 
 
