@@ -101,7 +101,7 @@ def draw(audit: str, count: int = 4) -> None:
             axis.set_axis_off()
     for axis, title in zip(axes[0], ["image", *SHOWN.values()], strict=True):
         axis.set_title(title, fontsize=9)
-    figure.savefig("docs/images/comparison.png", dpi=100)
+    figure.savefig("docs/images/comparison.png", dpi=80)
 
 
 def main() -> None:
