@@ -41,8 +41,8 @@ BATCH = 32
 TURNS = 3
 #: Samples per image of the floor and of all methods, so that only the cost of a sample counts.
 SAMPLES = 512
-#: The same of SHAP, whose samples cost a backward pass too.
-PATHS = 128
+#: Paths of SHAP, whose samples cost a backward pass too; with the image itself two batches.
+PATHS = 63
 #: Images that SHAP compares with.
 BACKGROUND = 8
 #: Images that methods of one image at a time explain in a row, by their pixels: of small ones
@@ -243,7 +243,7 @@ def expected_gradients(subject: Subject, compute: Compute) -> Results:
 
     network, classifier = subject.network(), subject.classifier(compute)
     batch = subject.images(BATCH)
-    images, background = batch[: IMAGES[subject.pixels]], batch[BATCH - BACKGROUND :]
+    image, background = batch[:1], batch[BATCH - BACKGROUND :]
     method = method_from_parameters("shap", {"samples": PATHS})
     rows = []
     gradient_shap = captum.attr.GradientShap(network)
@@ -251,24 +251,20 @@ def expected_gradients(subject: Subject, compute: Compute) -> Results:
 
         def theirs(labels: int = labels) -> None:
             explainer = shap.GradientExplainer(network, background, batch_size=BATCH)
-            for image in images:
-                explainer.shap_values(image[None], nsamples=PATHS, ranked_outputs=labels)
+            explainer.shap_values(image, nsamples=PATHS, ranked_outputs=labels)
 
         def captums(labels: int = labels) -> None:
-            for image in images:
-                for label in range(labels):
-                    gradient_shap.attribute(
-                        image[None], baselines=background, n_samples=PATHS, target=label
-                    )
+            for label in range(labels):
+                gradient_shap.attribute(image, baselines=background, n_samples=PATHS, target=label)
 
         rows.append(
             Row(
                 f"shap/{subject.name}{suffix}",
-                explain(method, classifier, images, labels, compute),
+                explain(method, classifier, image, labels, compute),
                 {"shap": theirs, "captum": captums},
             )
         )
-    yield from measured(lambda: forward_and_backward(network, batch, len(images) * PATHS), rows)
+    yield from measured(lambda: forward_and_backward(network, batch, PATHS), rows)
 
 
 def measures() -> Results:
