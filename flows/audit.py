@@ -17,6 +17,7 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.graph import Node
+from flows.placement import Machine, Need, Place
 from flows.stages import Outcome, Running, run_stage
 
 #: Seconds between two looks at the running stages.
@@ -37,22 +38,29 @@ class Watch:
 
 
 @task(name="stage", task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
-def stage_task(name: str, root: Path, folder: Path, running: Running) -> State[Outcome]:
+def stage_task(
+    name: str, root: Path, folder: Path, running: Running, place: Place, minutes: float | None
+) -> State[Outcome]:
     """Run one stage through DVC; failed where DVC or the stage failed."""
-    logger = get_run_logger()
-    outcome = run_stage(root, name, folder, running, logger.info)
+    tell = get_run_logger().info
+    outcome = run_stage(root, name, folder, running, tell, place.environment(), minutes)
     if outcome.state == "failed":
         return Failed(message=outcome.error, data=outcome)
     return Completed(message=outcome.state, data=outcome)
 
 
 def audit(
-    root: Path, graph: Mapping[str, Node], plan: list[str], slots: int, watch: Watch
+    root: Path,
+    graph: Mapping[str, Node],
+    plan: list[str],
+    machine: Machine,
+    needs: Mapping[str, Need],
+    watch: Watch,
 ) -> dict[str, Outcome]:
-    """Run the stages of ``plan``, as many side by side as there are ``slots``.
+    """Run the stages of ``plan``, as many side by side as ``machine`` holds.
 
-    One that fails stops what depends on it and nothing else. Gives the outcomes by name; a
-    stage without one was not reached.
+    ``needs``: what each stage needs of it. One that fails stops what depends on it and nothing
+    else. Gives the outcomes by name; a stage without one was not reached.
     """
     run = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     folder = root / ".saliency" / "logs" / run
@@ -61,13 +69,14 @@ def audit(
     @flow(
         name="saliency-audit",
         flow_run_name=run,
-        task_runner=ThreadPoolTaskRunner(max_workers=slots),  # type: ignore[arg-type]
+        task_runner=ThreadPoolTaskRunner(max_workers=machine.slots),  # type: ignore[arg-type]
         persist_result=False,
         validate_parameters=False,
     )
     def saliency_audit() -> State[dict[str, Outcome]]:
         try:
-            outcomes = _schedule(graph, plan, slots, _submit(root, folder, running, watch), watch)
+            submit = _submit(root, folder, running, needs, watch)
+            outcomes = _schedule(graph, plan, machine, needs, submit, watch)
         except BaseException:
             # Prefect waits for its tasks before it gives an interrupt on: end what they wait for.
             running.stop()
@@ -84,21 +93,29 @@ def audit(
     return state.result(raise_on_failure=False)  # type: ignore[return-value]
 
 
-Submit = Callable[[str], "PrefectFuture[Outcome]"]
+Submit = Callable[[str, Place], "PrefectFuture[Outcome]"]
 
 
-def _submit(root: Path, folder: Path, running: Running, watch: Watch) -> Submit:
-    def submit(name: str) -> PrefectFuture[Outcome]:
+def _submit(
+    root: Path, folder: Path, running: Running, needs: Mapping[str, Need], watch: Watch
+) -> Submit:
+    def submit(name: str, place: Place) -> PrefectFuture[Outcome]:
         watch.started(name, folder)
-        return stage_task.submit(name, root, folder, running)  # type: ignore[return-value]
+        limit = needs[name].minutes
+        return stage_task.submit(name, root, folder, running, place, limit)  # type: ignore[return-value]
 
     return submit
 
 
 def _schedule(
-    graph: Mapping[str, Node], plan: list[str], slots: int, submit: Submit, watch: Watch
+    graph: Mapping[str, Node],
+    plan: list[str],
+    machine: Machine,
+    needs: Mapping[str, Need],
+    submit: Submit,
+    watch: Watch,
 ) -> dict[str, Outcome]:
-    """Submit each stage when all that it needs has finished well and a slot is free.
+    """Submit each stage when all that it reads has finished well and the machine can hold it.
 
     Of several, the one that most passes of a model wait for: so that none of them is left for the
     end, when there is nothing to do beside it.
@@ -110,9 +127,10 @@ def _schedule(
     ended: SimpleQueue[str] = SimpleQueue()
     while waiting or active:
         for name in [n for n in waiting if _ready(graph[n], plan, outcomes)]:
-            if len(active) < slots:
+            place = machine.place(name, needs[name])
+            if place is not None:
                 waiting.remove(name)
-                active[name] = submit(name)
+                active[name] = submit(name, place)
                 active[name].add_done_callback(partial(_note, ended, name))
         if not active:
             break
@@ -121,6 +139,7 @@ def _schedule(
         except Empty:
             watch.tick()
             continue
+        machine.release(name)
         outcomes[name] = _outcome(name, active.pop(name))
         watch.finished(outcomes[name])
     return outcomes

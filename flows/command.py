@@ -33,6 +33,9 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would run and why, and run nothing.")
     ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for another run in this checkout to end.")
+    ] = False,
 ) -> None:
     """Bring every audit of params.yaml up to date, and print where the report is.
 
@@ -42,7 +45,7 @@ def run(
     """
     from flows.run import run_audit
 
-    sys.exit(run_audit(Path.cwd(), jobs, dry_run))
+    sys.exit(run_audit(Path.cwd(), jobs, dry_run, wait))
 
 
 @app.command()

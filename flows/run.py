@@ -8,14 +8,19 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from flows.graph import Node, plan, read_graph
+from flows.placement import Machine, Need, gpus_here, memory_here
 from flows.stages import Outcome
 from flows.validation import check_parameters
+from saliency_audit.compute import Compute
 from saliency_audit.errors import AuditError, ParameterError
+from tasks import places
+from tasks.params import load
 from tasks.stage import BAD_PARAMETER, FAILED, INTERRUPTED
 
 #: Exit codes besides those of a stage; docs/commands.md lists all.
@@ -41,14 +46,17 @@ def _interrupt(_signal: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def run_audit(root: Path, jobs: int | None, dry_run: bool) -> int:
-    """Bring every audit up to date; gives the exit code."""
+def run_audit(root: Path, jobs: int | None, dry_run: bool, wait: bool) -> int:
+    """Bring every audit up to date; gives the exit code.
+
+    ``wait``: until another run in this checkout has ended, instead of refusing.
+    """
     console = Console(stderr=True)
     # Whoever ends the run ends its stages, too: none is left writing.
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, _interrupt)
     try:
-        with _alone(root):
+        with _alone(root, wait, console):
             return _run(root, jobs, dry_run, console)
     except BusyError as error:
         console.print(f"error: {error}", style="red", markup=False)
@@ -66,8 +74,8 @@ def _complain(console: Console, error: AuditError) -> int:
 
 
 @contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Hold the checkout; raises BusyError naming the process that holds it already."""
+def _alone(root: Path, wait: bool, console: Console) -> Iterator[None]:
+    """Hold the checkout; raises BusyError naming the process that holds it, or waits for it."""
     path = root / ".saliency" / "run.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as lock:
@@ -76,9 +84,11 @@ def _alone(root: Path) -> Iterator[None]:
         except BlockingIOError:
             lock.seek(0)
             holder = lock.read().strip() or "unknown"
-            raise BusyError(
-                f"another run (process {holder}) is in progress in {root}: wait for it to end"
-            ) from None
+            busy = f"another run (process {holder}) is in progress in {root}"
+            if not wait:
+                raise BusyError(f"{busy}: wait for it to end, or say --wait") from None
+            console.print(f"{busy}: waiting for it to end", highlight=False, soft_wrap=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
@@ -105,19 +115,27 @@ def _run_flow(
     from flows.audit import audit
     from flows.display import Display
 
-    slots = jobs or _slots(root)
+    compute = load(["compute"], root / places.PARAMS).read("compute", Compute)
+    machine = Machine(jobs or _slots(compute), gpus_here(), memory_here())
+    needs = _needs(graph, names, compute)
+    for name, need in needs.items():
+        machine.check(name, need)
     with Display(console, len(names)) as display:
-        return audit(root, graph, names, slots, display)
+        return audit(root, graph, names, machine, needs, display)
 
 
-def _slots(root: Path) -> int:
-    from saliency_audit.compute import Compute
-    from tasks.params import load
+def _needs(graph: Mapping[str, Node], names: list[str], compute: Compute) -> dict[str, Need]:
+    """Give what each stage needs of a machine; GPUs only where models run on them."""
+    needs = {name: Need.of(name, graph[name].meta) for name in names}
+    if compute.device == "cuda":
+        return needs
+    return {name: replace(need, gpus=0) for name, need in needs.items()}
 
-    threads = load(["compute"], root / "params.yaml").read("compute", Compute).threads
+
+def _slots(compute: Compute) -> int:
     # macOS does not say which cores a process may use.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, (cores or 1) // threads)
+    return max(1, (cores or 1) // compute.threads)
 
 
 def _say_plan(graph: Mapping[str, Node], names: list[str], console: Console) -> None:

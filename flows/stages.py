@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -83,11 +83,19 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def run_stage(
-    root: Path, name: str, folder: Path, running: Running, tell: Callable[[str], None]
+    root: Path,
+    name: str,
+    folder: Path,
+    running: Running,
+    tell: Callable[[str], None],
+    environment: Mapping[str, str],
+    minutes: float | None = None,
 ) -> Outcome:
     """Run a stage by ``dvc repro -s``, which runs it only if it must.
 
-    ``folder`` takes its log and its progress; ``tell`` is given each line of its output.
+    ``folder`` takes its log and its progress; ``tell`` is given each line of its output;
+    ``environment`` says what of the machine it holds. After ``minutes`` it is ended, with all that
+    it started, and counts as failed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     log, progress = folder / f"{name}.log", progress_file(folder, name)
@@ -98,10 +106,12 @@ def run_stage(
             ["dvc", "--wait-for-lock", "repro", "-s", name],
             root,
             sink,
-            {**os.environ, "SALIENCY_PROGRESS": str(progress.resolve())},
+            {**os.environ, **environment, "SALIENCY_PROGRESS": str(progress.resolve())},
         )
         try:
-            code = process.wait()
+            code = process.wait(None if minutes is None else 60 * minutes)
+        except subprocess.TimeoutExpired:
+            code = None
         finally:
             _end(process)
             running.processes.pop(name, None)
@@ -109,6 +119,9 @@ def run_stage(
     for line in text.splitlines():
         tell(line)
     seconds = time.monotonic() - started
+    if code is None:
+        error = f"still not done after {minutes:g} minutes (meta.minutes in dvc.yaml): it was ended"
+        return Outcome(name, "failed", seconds, log, error)
     if code != 0:
         return Outcome(name, "failed", seconds, log, error_of(text))
     state = "cached" if CACHED.search(text) else "unchanged" if UNCHANGED.search(text) else "ran"

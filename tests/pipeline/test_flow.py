@@ -91,6 +91,21 @@ def test_a_second_run_in_one_checkout_refuses(audited):
     assert "another run" in found.stderr
 
 
+def test_a_second_run_waits_if_told_to(audited):
+    with (audited.path / ".saliency" / "run.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows", "run", "--wait"],
+            cwd=audited.path,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "CI": "1"},
+        )
+        assert "waiting for it to end" in process.stderr.readline()
+        assert process.poll() is None
+    assert process.wait(60) == 0
+
+
 def test_an_interrupt_ends_the_stages_and_a_new_run_goes_on(audited):
     tree = audited.params()
     tree["method"]["rise"]["samples"] = 200_000
