@@ -36,6 +36,9 @@ def run(
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for another run in this checkout to end.")
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what ran, and why, as JSON on standard output.")
+    ] = False,
 ) -> None:
     """Bring every audit of params.yaml up to date, and print where the report is.
 
@@ -45,7 +48,7 @@ def run(
     """
     from flows.run import run_audit
 
-    sys.exit(run_audit(Path.cwd(), jobs, dry_run, wait))
+    sys.exit(run_audit(Path.cwd(), jobs, dry_run, wait, as_json))
 
 
 @app.command()

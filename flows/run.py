@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -46,10 +48,11 @@ def _interrupt(_signal: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def run_audit(root: Path, jobs: int | None, dry_run: bool, wait: bool) -> int:
+def run_audit(root: Path, jobs: int | None, dry_run: bool, wait: bool, as_json: bool) -> int:
     """Bring every audit up to date; gives the exit code.
 
-    ``wait``: until another run in this checkout has ended, instead of refusing.
+    ``wait``: until another run in this checkout has ended, instead of refusing. ``as_json``: says
+    on standard output, for a program, what it says to a person on standard error.
     """
     console = Console(stderr=True)
     # Whoever ends the run ends its stages, too: none is left writing.
@@ -57,7 +60,7 @@ def run_audit(root: Path, jobs: int | None, dry_run: bool, wait: bool) -> int:
         signal.signal(sign, _interrupt)
     try:
         with _alone(root, wait, console):
-            return _run(root, jobs, dry_run, console)
+            return _run(root, jobs, dry_run, as_json, console)
     except BusyError as error:
         console.print(f"error: {error}", style="red", markup=False)
         return BUSY
@@ -95,17 +98,45 @@ def _alone(root: Path, wait: bool, console: Console) -> Iterator[None]:
         yield
 
 
-def _run(root: Path, jobs: int | None, dry_run: bool, console: Console) -> int:
+def _run(root: Path, jobs: int | None, dry_run: bool, as_json: bool, console: Console) -> int:
     started = time.monotonic()
     check_parameters(root)
     graph = read_graph(root)
     names = plan(graph)
     _say_plan(graph, names, console)
     if not names or dry_run:
+        if as_json:
+            sys.stdout.write(summary(root, graph, names, {}) + "\n")
         _say_place(root, console)
         return DONE
     outcomes = _run_flow(root, graph, names, jobs, console)
+    if as_json:
+        sys.stdout.write(summary(root, graph, names, outcomes) + "\n")
     return _say_end(root, names, outcomes, time.monotonic() - started, console)
+
+
+def summary(
+    root: Path, graph: Mapping[str, Node], names: list[str], outcomes: Mapping[str, Outcome]
+) -> str:
+    """Give a plan, and how its stages ended, as JSON; docs/commands.md lists the keys."""
+    stages = {}
+    for name in names:
+        outcome = outcomes.get(name)
+        stages[name] = {
+            "why": list(graph[name].stale),
+            "state": outcome.state if outcome else "not reached" if outcomes else "planned",
+            "seconds": round(outcome.seconds, 3) if outcome else None,
+            "error": outcome.error or None if outcome else None,
+            "log": str(outcome.log) if outcome else None,
+        }
+    page = _page(root)
+    return json.dumps(
+        {
+            "up_to_date": len(graph) - len(names),
+            "stages": stages,
+            "report": str(page) if page.is_file() else None,
+        }
+    )
 
 
 def _run_flow(
@@ -183,7 +214,11 @@ def _say_end(
     return DONE
 
 
+def _page(root: Path) -> Path:
+    return root / places.REPORTS / "index.html"
+
+
 def _say_place(root: Path, console: Console) -> None:
-    page = root / "reports" / "index.html"
+    page = _page(root)
     if page.is_file():
         console.print(f"report: {page}", highlight=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -51,8 +52,13 @@ def test_a_dry_run_names_the_reason_and_runs_nothing(audited):
     tree["method"]["rise"]["seed"] = 5
     audited.write_params(tree)
     lock = audited.lock()
-    said = audited.audit("run", "--dry-run").stderr
-    assert "method.rise" in said
+    found = audited.audit("run", "--dry-run", "--json")
+    assert "method.rise" in found.stderr
+    told = json.loads(found.stdout)
+    stage = told["stages"][f"explain@{AUDIT}-rise"]
+    assert "method.rise" in " ".join(stage["why"])
+    assert stage["state"] == "planned"
+    assert told["up_to_date"] + len(told["stages"]) == len(lock)
     assert audited.lock() == lock
 
 
@@ -64,9 +70,13 @@ def test_a_failing_stage_stops_what_depends_on_it_and_nothing_else(audited):
     tree["segmenter"]["epochs"] = 2
     audited.write_params(tree)
     path.write_text(text.replace("epochs: 2", "epochs: 2\n  learning_rate: 1.0e+30"))
-    found = audited.audit("run", check=False)
+    found = audited.audit("run", "--json", check=False)
     path.write_text(text)
     assert found.returncode == 3
+    states = {name: stage["state"] for name, stage in json.loads(found.stdout)["stages"].items()}
+    assert states[f"train_classifier@{AUDIT}"] == "failed"
+    assert states["train_segmenter@phantom_skin"] == "ran"
+    assert states[f"predict@{AUDIT}"] == "not reached"
     assert f"error: train_classifier@{AUDIT}" in found.stderr
     assert "learning" in found.stderr
     assert "ran train_segmenter@phantom_skin" in found.stderr
