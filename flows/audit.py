@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Any
+from uuid import UUID
 
-from prefect import flow, task
+from prefect import flow, tags, task
+from prefect.artifacts import (
+    create_link_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
@@ -18,7 +27,8 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.graph import Node
 from flows.placement import Machine, Need, Place
-from flows.stages import Outcome, Running, run_stage
+from flows.stages import Listener, Outcome, Runner, Running, alive
+from tasks import places
 
 #: Seconds between two looks at the running stages.
 POLL = 0.2
@@ -37,13 +47,40 @@ class Watch:
         """Take the occasion to draw."""
 
 
+class Telling(Listener):
+    """Gives a stage's output to Prefect's log, and its progress to Prefect's page."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._log = get_run_logger()
+        self._artifact: UUID | None = None
+
+    def line(self, text: str) -> None:
+        """Log a line."""
+        self._log.info(text)
+
+    def progress(self, done: int, total: int | None) -> None:
+        """Show the fraction that is done, once it is known of how many."""
+        if not total:
+            return
+        percent = 100 * done / total
+        try:
+            if self._artifact is None:
+                what = f"{self._name}: share of its images"
+                self._artifact = create_progress_artifact(percent, description=what)  # type: ignore[assignment]
+            else:
+                update_progress_artifact(self._artifact, percent)
+        except Exception as error:
+            # A page that cannot be drawn is no reason to stop a stage.
+            self._log.warning("progress is not shown: %s", error)
+
+
 @task(name="stage", task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
 def stage_task(
-    name: str, root: Path, folder: Path, running: Running, place: Place, minutes: float | None
+    runner: Runner, name: str, environment: Mapping[str, str], minutes: float | None
 ) -> State[Outcome]:
     """Run one stage through DVC; failed where DVC or the stage failed."""
-    tell = get_run_logger().info
-    outcome = run_stage(root, name, folder, running, tell, place.environment(), minutes)
+    outcome = runner.run(name, environment, minutes, Telling(name))
     if outcome.state == "failed":
         return Failed(message=outcome.error, data=outcome)
     return Completed(message=outcome.state, data=outcome)
@@ -75,34 +112,74 @@ def audit(
     )
     def saliency_audit() -> State[dict[str, Outcome]]:
         try:
-            submit = _submit(root, folder, running, needs, watch)
+            submit = _submit(Runner(root, folder, running, held), graph, needs, watch)
             outcomes = _schedule(graph, plan, machine, needs, submit, watch)
         except BaseException:
             # Prefect waits for its tasks before it gives an interrupt on: end what they wait for.
             running.stop()
             raise
+        _show(root, graph, plan, outcomes)
         failed = [name for name, outcome in outcomes.items() if outcome.state == "failed"]
         if failed:
             return Failed(message=f"failed: {', '.join(failed)}", data=outcomes)
-        return Completed(message=f"{len(outcomes)} stages", data=outcomes)
+        return Completed(message=_counts(plan, outcomes), data=outcomes)
 
-    try:
-        state = saliency_audit(return_state=True)
-    finally:
-        running.stop()
+    with alive(folder / "alive.lock") as held:
+        try:
+            state = saliency_audit(return_state=True)
+        finally:
+            running.stop()
     return state.result(raise_on_failure=False)  # type: ignore[return-value]
+
+
+def _counts(plan: list[str], outcomes: Mapping[str, Outcome]) -> str:
+    states = Counter(o.state for o in outcomes.values())
+    states["not reached"] = len(plan) - len(outcomes)
+    return ", ".join(f"{number} {state}" for state, number in states.items() if number)
+
+
+def _show(
+    root: Path, graph: Mapping[str, Node], plan: list[str], outcomes: Mapping[str, Outcome]
+) -> None:
+    """Leave on Prefect's page how each stage ended, and where the reports are."""
+    rows: list[dict[str, Any]] = []
+    for name in plan:
+        outcome = outcomes.get(name)
+        rows.append(
+            {
+                "stage": name,
+                "state": outcome.state if outcome else "not reached",
+                "seconds": round(outcome.seconds, 1) if outcome else None,
+                "why": "; ".join(graph[name].stale[:3]),
+                "error": outcome.error if outcome else "",
+                "where": outcome.where if outcome else "",
+            }
+        )
+    try:
+        create_table_artifact(rows, key="stages", description=_counts(plan, outcomes))
+        for page in sorted((root / places.REPORTS).rglob("index.html")):
+            dataset = page.parent.name.replace("_", "-")
+            create_link_artifact(
+                page.resolve().as_uri(), page.parent.name, key=f"report-{dataset}".lower()
+            )
+    except Exception as error:
+        # The audit is done; only its page in Prefect is not.
+        get_run_logger().warning("tables and links are not shown: %s", error)
 
 
 Submit = Callable[[str, Place], "PrefectFuture[Outcome]"]
 
 
 def _submit(
-    root: Path, folder: Path, running: Running, needs: Mapping[str, Need], watch: Watch
+    runner: Runner, graph: Mapping[str, Node], needs: Mapping[str, Need], watch: Watch
 ) -> Submit:
     def submit(name: str, place: Place) -> PrefectFuture[Outcome]:
-        watch.started(name, folder)
-        limit = needs[name].minutes
-        return stage_task.submit(name, root, folder, running, place, limit)  # type: ignore[return-value]
+        watch.started(name, runner.folder)
+        # The stage's kind, and what it is of: both are filters on Prefect's page.
+        with tags(*name.split("@", 1)):
+            return stage_task.with_options(description=graph[name].description).submit(
+                runner, name, place.environment(), needs[name].minutes
+            )  # type: ignore[return-value]
 
     return submit
 

@@ -11,12 +11,14 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
 
 from flows.graph import Node, plan, read_graph
 from flows.placement import Machine, Need, gpus_here, memory_here
+from flows.recovery import await_orphans, mend, remember
 from flows.stages import Outcome
 from flows.validation import check_parameters
 from saliency_audit.compute import Compute
@@ -101,6 +103,8 @@ def _alone(root: Path, wait: bool, console: Console) -> Iterator[None]:
 def _run(root: Path, jobs: int | None, dry_run: bool, as_json: bool, console: Console) -> int:
     started = time.monotonic()
     check_parameters(root)
+    for what in chain(mend(root), await_orphans(root)):
+        console.print(what, style="yellow", markup=False, highlight=False, soft_wrap=True)
     graph = read_graph(root)
     names = plan(graph)
     _say_plan(graph, names, console)
@@ -152,7 +156,9 @@ def _run_flow(
     for name, need in needs.items():
         machine.check(name, need)
     with Display(console, len(names)) as display:
-        return audit(root, graph, names, machine, needs, display)
+        outcomes = audit(root, graph, names, machine, needs, display)
+    remember(root)
+    return outcomes
 
 
 def _needs(graph: Mapping[str, Node], names: list[str], compute: Compute) -> dict[str, Need]:

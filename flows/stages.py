@@ -2,32 +2,59 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import IO
+from typing import IO, Any
+
+from tasks.supervision import RUN
 
 #: What DVC prints where it took a stage's outputs from its cache instead of running it.
 CACHED = re.compile(r"is cached - skipping run")
 UNCHANGED = re.compile(r"didn't change, skipping")
+#: What DVC prints where another DVC holds this checkout, or a file that the stage reads or writes.
+#: `--wait-for-lock` waits for neither of the two locks that say this.
+BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock")
+#: Seconds between two looks at a running stage.
+LOOK = 0.5
+#: Seconds until what another DVC holds, or refused to record, is tried again; doubled each time.
+FIRST_PAUSE, LAST_PAUSE = 0.5, 8.0
+#: Seconds for which a stage waits for another DVC to let go, and for a finished one's record.
+BUSY_LIMIT, RECORD_LIMIT = 3600.0, 60.0
 
 
 @dataclass
 class Outcome:
-    """How a stage ended: ``state`` is ran, cached, unchanged or failed."""
+    """How a stage ended: ``state`` is ran, cached, unchanged or failed.
+
+    ``where``: the worker that did the work; empty for this machine.
+    """
 
     name: str
     state: str
     seconds: float
     log: Path
     error: str = ""
+    where: str = ""
+
+
+class Listener:
+    """Told what a running stage says, as it says it; the default hears nothing."""
+
+    def line(self, text: str) -> None:
+        """Hear a line of its output."""
+
+    def progress(self, done: int, total: int | None) -> None:
+        """Hear how far it is."""
 
 
 class StoppedError(Exception):
@@ -82,50 +109,156 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             time.sleep(0.05)
 
 
-def run_stage(
-    root: Path,
-    name: str,
-    folder: Path,
-    running: Running,
-    tell: Callable[[str], None],
-    environment: Mapping[str, str],
-    minutes: float | None = None,
-) -> Outcome:
-    """Run a stage by ``dvc repro -s``, which runs it only if it must.
+@dataclass(frozen=True)
+class Runner:
+    """Runs stages of a checkout by DVC.
 
-    ``folder`` takes its log and its progress; ``tell`` is given each line of its output;
-    ``environment`` says what of the machine it holds. After ``minutes`` it is ended, with all that
-    it started, and counts as failed.
+    ``root``: the checkout; ``folder``: takes logs and progress; ``running``: where the processes
+    are known, to be ended; ``alive``: a file that is locked as long as the run lives.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    log, progress = folder / f"{name}.log", progress_file(folder, name)
-    started = time.monotonic()
-    with log.open("wb") as sink:
-        process = running.start(
-            name,
-            ["dvc", "--wait-for-lock", "repro", "-s", name],
-            root,
-            sink,
-            {**os.environ, **environment, "SALIENCY_PROGRESS": str(progress.resolve())},
+
+    root: Path
+    folder: Path
+    running: Running
+    alive: Path
+
+    def run(
+        self,
+        name: str,
+        environment: Mapping[str, str],
+        minutes: float | None = None,
+        listener: Listener | None = None,
+        *options: str,
+    ) -> Outcome:
+        """Run a stage by ``dvc repro -s``, which runs it only if it must.
+
+        ``environment`` says what of the machine it holds. After ``minutes`` it is ended, with all
+        that it started, and counts as failed. Where another DVC works on what it needs, it is
+        tried again; where its work is done and DVC could not record it, the record is tried again,
+        not the work. ``options`` are those of ``dvc repro``.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        log, progress = self.folder / f"{name}.log", progress_file(self.folder, name)
+        listener = listener or Listener()
+        started = time.monotonic()
+        command = ["repro", *options, "-s", name]
+        until, pause = started + BUSY_LIMIT, FIRST_PAUSE
+        while True:
+            progress.unlink(missing_ok=True)
+            code, text = self._dvc(name, command, log, environment, minutes, listener)
+            if code in (0, None) or not BUSY.search(text) or _has_finished(progress):
+                break
+            if time.monotonic() > until:
+                break
+            listener.line("another DVC is at work on what this stage needs: trying again")
+            time.sleep(pause)
+            pause = min(2 * pause, LAST_PAUSE)
+        if code not in (0, None) and _has_finished(progress):
+            code = self._record(name, log, environment, listener)
+        seconds = time.monotonic() - started
+        if code is None:
+            error = (
+                f"still not done after {minutes:g} minutes (meta.minutes in dvc.yaml): it was ended"
+            )
+            return Outcome(name, "failed", seconds, log, error)
+        if code != 0:
+            return Outcome(name, "failed", seconds, log, error_of(text))
+        state = (
+            "cached" if CACHED.search(text) else "unchanged" if UNCHANGED.search(text) else "ran"
         )
-        try:
-            code = process.wait(None if minutes is None else 60 * minutes)
-        except subprocess.TimeoutExpired:
-            code = None
-        finally:
-            _end(process)
-            running.processes.pop(name, None)
-    text = log.read_text(encoding="utf-8", errors="replace")
-    for line in text.splitlines():
-        tell(line)
-    seconds = time.monotonic() - started
-    if code is None:
-        error = f"still not done after {minutes:g} minutes (meta.minutes in dvc.yaml): it was ended"
-        return Outcome(name, "failed", seconds, log, error)
-    if code != 0:
-        return Outcome(name, "failed", seconds, log, error_of(text))
-    state = "cached" if CACHED.search(text) else "unchanged" if UNCHANGED.search(text) else "ran"
-    return Outcome(name, state, seconds, log)
+        return Outcome(name, state, seconds, log)
+
+    def _record(
+        self, name: str, log: Path, environment: Mapping[str, str], listener: Listener
+    ) -> int | None:
+        """Have DVC record what a stage has written; gives the exit code of the last attempt."""
+        until, pause = time.monotonic() + RECORD_LIMIT, FIRST_PAUSE
+        while True:
+            listener.line("the work is done and DVC could not record it: recording it again")
+            code, _ = self._dvc(name, ["commit", "-f", name], log, environment, None, listener)
+            if code == 0 or self.running.stopped or time.monotonic() > until:
+                return code
+            time.sleep(pause)
+            pause = min(2 * pause, LAST_PAUSE)
+
+    def _dvc(
+        self,
+        name: str,
+        command: list[str],
+        log: Path,
+        environment: Mapping[str, str],
+        minutes: float | None,
+        listener: Listener,
+    ) -> tuple[int | None, str]:
+        """Run a command of DVC; gives its exit code, None after its time, and its output."""
+        until = None if minutes is None else time.monotonic() + 60 * minutes
+        with log.open("ab") as sink, log.open("rb") as source:
+            begin = source.seek(0, os.SEEK_END)
+            process = self.running.start(
+                name,
+                ["dvc", "--wait-for-lock", *command],
+                self.root,
+                sink,
+                {
+                    **os.environ,
+                    **environment,
+                    RUN: str(self.alive.resolve()),
+                    "SALIENCY_PROGRESS": str(progress_file(self.folder, name).resolve()),
+                },
+            )
+            try:
+                code = self._wait(process, name, until, source, listener)
+            finally:
+                _end(process)
+                self.running.processes.pop(name, None)
+            _tell(source, listener)
+            source.seek(begin)
+            return code, source.read().decode("utf-8", errors="replace")
+
+    def _wait(
+        self,
+        process: subprocess.Popen[bytes],
+        name: str,
+        until: float | None,
+        source: IO[bytes],
+        listener: Listener,
+    ) -> int | None:
+        """Wait for a process, and tell what it says; gives None where it took too long."""
+        seen = None
+        while until is None or time.monotonic() < until:
+            try:
+                return process.wait(LOOK)
+            except subprocess.TimeoutExpired:
+                _tell(source, listener)
+            now = read_progress(self.folder, name)
+            if now is not None and now != seen:
+                listener.progress(*now)
+                seen = now
+        return None
+
+
+@contextmanager
+def alive(path: Path) -> Iterator[Path]:
+    """Hold a file locked: the stages of a run end when it is free, however the run ended."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield path
+
+
+def _tell(source: IO[bytes], listener: Listener) -> None:
+    """Tell the whole lines that were written since the last time."""
+    while line := source.readline():
+        if not line.endswith(b"\n"):
+            source.seek(-len(line), os.SEEK_CUR)
+            return
+        if line.strip():
+            listener.line(line.decode("utf-8", errors="replace").rstrip())
+
+
+def _has_finished(progress: Path) -> bool:
+    """Say whether a stage's own work was done, whatever came of DVC's."""
+    return any(record.get("finished") for record in _records(progress))
 
 
 def error_of(text: str) -> str:
@@ -145,11 +278,22 @@ def progress_file(folder: Path, name: str) -> Path:
 
 def read_progress(folder: Path, name: str) -> tuple[int, int | None] | None:
     """Last reported (done, total) of a stage; None before the first."""
+    counts = [r for r in _records(progress_file(folder, name)) if "done" in r]
+    return (counts[-1]["done"], counts[-1]["total"]) if counts else None
+
+
+def _records(progress: Path) -> list[dict[str, Any]]:
+    """Give the last records of a progress file; what is half written is left out."""
     try:
-        with progress_file(folder, name).open("rb") as file:
+        with progress.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 400))
             lines = file.read().decode().splitlines()
-        last = json.loads(lines[-1])
-    except (OSError, IndexError, json.JSONDecodeError):
-        return None
-    return last["done"], last["total"]
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return found

@@ -13,7 +13,8 @@ class Reporter:
     """Progress of one stage.
 
     Draws a bar where standard error is a terminal. Where the environment variable
-    ``SALIENCY_PROGRESS`` names a file, appends ``{"stage", "done", "total"}`` to it.
+    ``SALIENCY_PROGRESS`` names a file, appends ``{"stage", "done", "total"}`` to it, and
+    ``{"stage", "finished": true}`` when all its work is done.
     """
 
     def __init__(self, stage: str) -> None:
@@ -25,10 +26,19 @@ class Reporter:
     def __call__(self, done: int, total: int | None) -> None:
         """Report ``done`` of ``total``."""
         if self._file is not None:
-            with self._file.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps({"stage": self._stage, "done": done, "total": total}) + "\n")
+            self._append(done=done, total=total)
         elif sys.stderr.isatty():
             self._draw(done, total)
+
+    def finish(self) -> None:
+        """Report that the work is done and its outputs are written."""
+        if self._file is not None:
+            self._append(finished=True)
+
+    def _append(self, **what: object) -> None:
+        assert self._file is not None
+        with self._file.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps({"stage": self._stage, **what}) + "\n")
 
     def _draw(self, done: int, total: int | None) -> None:
         if self._bar is None:

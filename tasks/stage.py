@@ -13,6 +13,7 @@ from saliency_audit.errors import AuditError, ParameterError
 from saliency_audit.progress import Progress
 from tasks.params import Parameters, load
 from tasks.progress import Reporter
+from tasks.supervision import alone, follow_run, refuse_elsewhere
 
 #: Exit codes, as docs/commands.md lists them.
 BUG, BAD_PARAMETER, FAILED, INTERRUPTED = 1, 2, 3, 130
@@ -60,9 +61,14 @@ class Stage:
             usage = " ".join(f"<{argument}>" for argument in self.arguments)
             return _complain(f"usage: python -m tasks.{self.name} {usage}", BAD_PARAMETER)
         _say_where()
-        reporter = Reporter("@".join([self.name, "-".join(values)]) if values else self.name)
+        name = "@".join([self.name, "-".join(values)]) if values else self.name
+        follow_run()
+        reporter = Reporter(name)
         try:
-            self.run(Context(load(self.declared(values)), reporter), *values)
+            refuse_elsewhere(name)
+            with alone(name):
+                self.run(Context(load(self.declared(values)), reporter), *values)
+            reporter.finish()
         except ParameterError as error:
             return _complain(str(error), BAD_PARAMETER)
         except AuditError as error:

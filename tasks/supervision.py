@@ -1,0 +1,95 @@
+"""A stage beside its own kind, and under the run that started it.
+
+One process at a time does a stage's work in a checkout; one whose run was killed ends, too, rather
+than go on writing under the next; and a finished one says so, for a run that must know it when DVC
+could not record it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+
+from saliency_audit.errors import DataError
+from tasks import places
+
+#: A file that the run which started this stage holds locked for as long as it lives.
+RUN = "SALIENCY_RUN"
+#: Set where another machine did the work, and DVC is to fetch its result.
+ELSEWHERE = "SALIENCY_ELSEWHERE"
+#: Seconds between two looks at the run, and between asking a process to end and ending it.
+LOOK, PATIENCE = 1.0, 5.0
+
+
+def lock_file(stage: str) -> Path:
+    """Give the file that a process holds locked while it does a stage's work."""
+    return places.LOCAL / "stages" / f"{stage}.lock"
+
+
+@contextmanager
+def alone(stage: str) -> Iterator[None]:
+    """Hold a stage of this checkout; waits, saying so, as long as another process holds it.
+
+    The lock is the process's: whatever ends it frees the stage.
+    """
+    path = lock_file(stage)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            sys.stderr.write(
+                f"note: process {lock.read().strip() or 'unknown'} still works on {stage} here: "
+                "waiting for it to end\n"
+            )
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def follow_run() -> None:
+    """End this process, and its group, soon after the run that started it has ended."""
+    path = os.environ.get(RUN)
+    if path:
+        Thread(target=_follow, args=(Path(path),), name="follow-run", daemon=True).start()
+
+
+def _follow(path: Path) -> None:
+    while not ended(path):
+        time.sleep(LOOK)
+    sys.stderr.write("error: the run that started this stage has ended: so does the stage\n")
+    # A run starts each stage, with its DVC and its shell, as a process group.
+    os.killpg(0, signal.SIGTERM)
+    time.sleep(PATIENCE)
+    os.killpg(0, signal.SIGKILL)
+
+
+def ended(path: Path) -> bool:
+    """Say whether the run that held a file locked has ended."""
+    try:
+        with path.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except FileNotFoundError:
+        return True
+    return True
+
+
+def refuse_elsewhere(stage: str) -> None:
+    """Raise DataError where the work was done on another machine, and must not be done again."""
+    if os.environ.get(ELSEWHERE):
+        raise DataError(
+            f"{stage} ran on {os.environ[ELSEWHERE]}, but its result is not in the DVC remote: "
+            "see whether `dvc push --run-cache` works there"
+        )
