@@ -19,6 +19,7 @@ from tasks.artifacts import partial
 
 #: A copy of the last dvc.lock that could be read.
 COPY = places.LOCAL / "dvc.lock"
+MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?$")
 #: What git writes between the two sides of a conflict.
 CONFLICT = re.compile(
     r"^<{7}.*?\n(?P<ours>.*?)(?:^\|{7}.*?\n.*?)?^={7}\n(?P<theirs>.*?)^>{7}.*?\n", re.M | re.S
@@ -133,8 +134,17 @@ def _entries(text: str) -> dict[str, Any]:
             COMPILED_LOCK_FILE_STAGE_SCHEMA(entry)
         except Invalid:
             continue
-        found[name] = entry
+        if all(_is_digested(item) for key in ("deps", "outs") for item in entry.get(key, [])):
+            found[name] = entry
     return found
+
+
+def _is_digested(item: Mapping[str, Any]) -> bool:
+    """Say whether a digest is there as a whole: DVC fails on one that was cut, though it is YAML."""
+    if "hash" not in item and "md5" not in item:
+        return True  # an import, known by an etag or a revision
+    digest = item.get(item.get("hash", "md5"))
+    return isinstance(digest, str) and (item.get("hash") != "md5" or MD5.match(digest) is not None)
 
 
 def _stages(text: str) -> dict[str, Any] | None:
