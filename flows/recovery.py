@@ -140,7 +140,7 @@ def _entries(text: str) -> dict[str, Any]:
 
 
 def _is_digested(item: Mapping[str, Any]) -> bool:
-    """Say whether a digest is there as a whole: DVC fails on one that was cut, though it is YAML."""
+    """Say whether a digest is there as a whole: DVC fails on one that was cut."""
     if "hash" not in item and "md5" not in item:
         return True  # an import, known by an etag or a revision
     digest = item.get(item.get("hash", "md5"))

@@ -1,0 +1,93 @@
+"""What an audit is of: code, parameters, classifiers and data, each by digest.
+
+Two audits of the same subject give the same bytes: one is enough.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import yaml
+
+from flows.git import entries, show
+from tasks import places
+
+#: What of a revision decides an audit's result, besides classifiers and data.
+CODE = ("saliency_audit", "tasks", "dvc.yaml", ".dvcignore")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What an audit is of, as digests by name."""
+
+    code: str
+    parameters: str
+    classifiers: Mapping[str, str]
+    data: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits for all of it."""
+        return _digest(asdict(self))
+
+
+def subject_of(main: Path, commit: str, models: Mapping[str, str]) -> Subject:
+    """Give the subject of a commit.
+
+    ``models``: digests of weights that are newer than the commit's, by classifier.
+    """
+    files = entries(main, commit)
+    tree = yaml.safe_load(show(main, commit, str(places.PARAMS)))
+    code = {path: blob for path, blob in files.items() if path.split("/", 1)[0] in CODE}
+    classifiers = {
+        name: _digest(_under(files, f"{places.CLASSIFIERS}/{name}"))
+        for name in sorted({audit["classifier"] for audit in tree["audits"].values()})
+    }
+    return Subject(
+        code=_digest(code),
+        parameters=files[str(places.PARAMS)],
+        classifiers={**classifiers, **models},
+        data={
+            name: _source(main, files, dataset["source"])
+            for name, dataset in sorted(tree["datasets"].items())
+        },
+    )
+
+
+def _source(main: Path, files: Mapping[str, str], source: str) -> str:
+    """Give the digest of a raw source: git's or DVC's where they know it, else of what is there."""
+    known = {**_under(files, source), **_under(files, f"{source}.dvc")}
+    return _digest(known) if known else _content(main, source)
+
+
+def _under(files: Mapping[str, str], path: str) -> dict[str, str]:
+    return {p: blob for p, blob in files.items() if p == path or p.startswith(f"{path}/")}
+
+
+def _content(main: Path, source: str) -> str:
+    """Give DVC's digest of a file or folder; what it has seen unchanged is not read again."""
+    from dvc.fs import localfs
+    from dvc.repo import Repo
+    from dvc_data.hashfile.build import build
+
+    path = main / source
+    if not path.exists():
+        return "missing"
+    with Repo(str(main)) as repo:
+        _, _, found = build(
+            repo.cache.local,
+            str(path.resolve()),
+            localfs,
+            "md5",
+            dry_run=True,
+            ignore=repo.dvcignore,
+        )
+    return str(found.hash_info.value)
+
+
+def _digest(what: object) -> str:
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
