@@ -73,6 +73,53 @@ def prune(
     prune_maps(keep)
 
 
+@app.command()
+def serve(
+    config: Annotated[
+        Path | None, typer.Option(help="What to serve, and when; default: deploy/serve.yaml.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; the default is heard on this machine alone.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Prefect server.")] = 4200,
+) -> None:
+    """Audit on a schedule, when a classifier is retrained, and when data changes.
+
+    Starts a Prefect server (or uses PREFECT_API_URL) and audits the revision that deploy/serve.yaml
+    names: each audit in a git worktree of its own, committed on a branch audit/<date>-<digest>.
+    This checkout stays as it is, and must hold nothing that is not committed. Ctrl-C ends it.
+    """
+    from flows.serve import serve_audits
+
+    sys.exit(serve_audits(Path.cwd(), config, host, port))
+
+
+@app.command()
+def retrained(
+    classifier: Annotated[str, typer.Argument(help="Folder of classifiers/.")],
+    weights: Annotated[str, typer.Argument(help="File or address of the new weights.")],
+    digest: Annotated[
+        str | None, typer.Option(help="sha256:… of the weights; default: of the file.")
+    ] = None,
+    update: Annotated[
+        bool, typer.Option(help="Put the weights into classifiers/<name>/ of this checkout, too.")
+    ] = True,
+    event: Annotated[
+        bool, typer.Option(help="Send classifier.retrained to the server that audits.")
+    ] = True,
+) -> None:
+    """Tell that a classifier was retrained: for a training pipeline or CI.
+
+    Checks that the weights come from a source that deploy/serve.yaml names, puts them into the
+    registry here (commit that when you like), and sends the event that starts an audit. The event
+    holds the reference and the digest. Exit codes: 0 done, 2 wrong name, reference or digest,
+    3 the weights are others than the digest says, or no server took the event.
+    """
+    from flows.retraining import announce_retrained
+
+    sys.exit(announce_retrained(Path.cwd(), classifier, weights, digest, update, event))
+
+
 def main() -> None:
     """Run the command line."""
     prepare(Path.cwd())

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.git import GitError, commit_of, git, identity, show
+from flows.imports import newest, update
 from flows.registry import Release, adopt_release
 from flows.subject import Subject, subject_of
 from flows.worktrees import Worktree, create
@@ -27,8 +28,6 @@ from tasks import places
 #: Exit code of `saliency-audit run` where a quality gate stopped it.
 STOPPED = 4
 BRANCHES = "audit/"
-#: What of a worktree is committed: small text, and what says which data it stands for.
-COMMITTED = ("dvc.lock", "params.yaml", "classifiers", "reports")
 
 Tell = Callable[[str], None]
 
@@ -69,7 +68,8 @@ def reaudit(
     ParameterError or DataError for a revision or release that cannot be audited.
     """
     commit = commit_of(main, revision)
-    subject = subject_of(main, commit, {r.classifier: r.digest for r in releases})
+    models = {release.classifier: release.digest for release in releases}
+    subject = subject_of(main, commit, models, newest(main, commit))
     former = branch_of(main, subject.digest)
     if former is not None:
         tell(f"{former} is the audit of this subject: nothing to do")
@@ -127,6 +127,7 @@ def _audit(
     tell(f"auditing {commit[:12]} in a worktree: {name}")
     worktree = create(main, commit, name)
     try:
+        update(worktree, list(subject.imports))
         worktree.bring_data()
         for release in releases:
             adopt_release(worktree.path, release, sources, main)
@@ -212,7 +213,8 @@ def _commit(
     """Commit what an audit wrote, on a branch of its own."""
     path = worktree.path
     git(path, "switch", "--quiet", "--create", branch)
-    git(path, "add", "--all", "--", *[p for p in COMMITTED if (path / p).exists()])
+    # What stages wrote and imports brought; .gitignore leaves out what DVC keeps.
+    git(path, "add", "--all")
     stages = [stage["state"] for stage in told["stages"].values()]
     counts = ", ".join(f"{stages.count(s)} {s}" for s in sorted(set(stages)))
     title = f"Audit of {', '.join(subject.data)}: {state}"
@@ -222,6 +224,7 @@ def _commit(
         f"Audit-Code: {commit}",
         *[f"Audit-Classifier: {name} {digest}" for name, digest in subject.classifiers.items()],
         *[f"Audit-Data: {name} {digest}" for name, digest in subject.data.items()],
+        *[f"Audit-Import: {path} {digest}" for path, digest in subject.imports.items()],
     ]
     body = f"Stages: {counts or 'none'}, {told['up_to_date']} up to date."
     message = "\n\n".join([title, body, "\n".join(trailers)])

@@ -30,12 +30,12 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 class Release:
     """New weights of a classifier.
 
-    ``reference``: a path, absolute or from the main clone, or a URL; None where ``dvc import``
-    says where they come from. ``digest``: ``sha256:`` and 64 hexadecimal digits, of the file.
+    ``reference``: a path, absolute or from the main clone, or a URL; ``digest``: ``sha256:`` and
+    64 hexadecimal digits, of the file.
     """
 
     classifier: str
-    reference: str | None
+    reference: str
     digest: str
 
     def __post_init__(self) -> None:
@@ -116,10 +116,6 @@ def adopt_release(root: Path, release: Release, sources: Sequence[str], main: Pa
     leaves the former one then.
     """
     weights = weights_of(root, release.classifier)
-    if release.reference is None:
-        _call(root, "dvc", "--wait-for-lock", "update", f"{weights}.dvc")
-        _check(root / weights, release)
-        return weights
     reference = permitted(main, release.reference, sources)
     beside = root / weights.with_name(f"{weights.name}.partial")
     try:

@@ -19,6 +19,7 @@ from rich.console import Console
 from flows.graph import Node, plan, read_graph
 from flows.placement import Machine, Need, gpus_here, memory_here
 from flows.recovery import await_orphans, mend, remember
+from flows.server import use_running
 from flows.stages import Outcome
 from flows.validation import check_parameters
 from saliency_audit.compute import Compute
@@ -41,9 +42,15 @@ def check_only(root: Path) -> int:
     try:
         check_parameters(root)
     except AuditError as error:
-        return _complain(console, error)
+        return complain(console, error)
     console.print("params.yaml is in order")
     return DONE
+
+
+def interruptible() -> None:
+    """Take SIGTERM as Ctrl-C: whoever ends a run ends its stages, too, and none is left writing."""
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, _interrupt)
 
 
 def _interrupt(_signal: int, _frame: object) -> None:
@@ -57,9 +64,7 @@ def run_audit(root: Path, jobs: int | None, dry_run: bool, wait: bool, as_json: 
     on standard output, for a program, what it says to a person on standard error.
     """
     console = Console(stderr=True)
-    # Whoever ends the run ends its stages, too: none is left writing.
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(sign, _interrupt)
+    interruptible()
     try:
         with _alone(root, wait, console):
             return _run(root, jobs, dry_run, as_json, console)
@@ -67,13 +72,14 @@ def run_audit(root: Path, jobs: int | None, dry_run: bool, wait: bool, as_json: 
         console.print(f"error: {error}", style="red", markup=False)
         return BUSY
     except AuditError as error:
-        return _complain(console, error)
+        return complain(console, error)
     except KeyboardInterrupt:
         console.print("interrupted: finished stages are kept; run again to go on", style="red")
         return INTERRUPTED
 
 
-def _complain(console: Console, error: AuditError) -> int:
+def complain(console: Console, error: AuditError) -> int:
+    """Print an error; gives the exit code that goes with it."""
     console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
     return BAD_PARAMETER if isinstance(error, ParameterError) else FAILED
 
@@ -147,6 +153,7 @@ def _run_flow(
     root: Path, graph: Mapping[str, Node], names: list[str], jobs: int | None, console: Console
 ) -> dict[str, Outcome]:
     # Prefect takes seconds to import and to start: only where there is work.
+    use_running(root)
     from flows.audit import audit
     from flows.display import Display
 

@@ -28,6 +28,7 @@ class Subject:
     parameters: str
     classifiers: Mapping[str, str]
     data: Mapping[str, str]
+    imports: Mapping[str, str]
 
     @property
     def digest(self) -> str:
@@ -35,10 +36,13 @@ class Subject:
         return _digest(asdict(self))
 
 
-def subject_of(main: Path, commit: str, models: Mapping[str, str]) -> Subject:
+def subject_of(
+    main: Path, commit: str, models: Mapping[str, str], imports: Mapping[str, str]
+) -> Subject:
     """Give the subject of a commit.
 
-    ``models``: digests of weights that are newer than the commit's, by classifier.
+    ``models``: digests of weights that are newer than the commit's, by classifier; ``imports``:
+    what `dvc import` would bring now, by ``.dvc`` file.
     """
     files = entries(main, commit)
     tree = yaml.safe_load(show(main, commit, str(places.PARAMS)))
@@ -55,6 +59,7 @@ def subject_of(main: Path, commit: str, models: Mapping[str, str]) -> Subject:
             name: _source(main, files, dataset["source"])
             for name, dataset in sorted(tree["datasets"].items())
         },
+        imports=imports,
     )
 
 

@@ -1,0 +1,119 @@
+"""The flows that `saliency-audit serve` offers: one audits again, one watches what may be newer.
+
+They take references and digests, and nothing that says what to do: where weights may come from,
+and which revision is audited, stands in deploy/serve.yaml of the clone that serves.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.logging import get_run_logger
+from prefect.states import Completed, Failed
+
+from flows.events import DATASET_CHANGED, FAILED, FINISHED, RETRAINED, emit
+from flows.git import commit_of
+from flows.imports import newest
+from flows.pending import announce, pending, withdraw
+from flows.reaudit import Finding, branch_of, reaudit
+from flows.registry import Release, permitted, sha256_of, weights_of
+from flows.schedule import Schedule, read_schedule
+from flows.subject import Subject, subject_of
+from saliency_audit.errors import AuditError
+from tasks import places
+
+#: The file of `saliency-audit serve --config`, for the processes that it starts.
+CONFIG = "SALIENCY_SERVE_CONFIG"
+#: The subject that was announced last.
+ANNOUNCED = places.LOCAL / "announced"
+
+
+@flow(name="re-audit", flow_run_name="re-audit, {reason}", persist_result=False)
+def re_audit(
+    reason: str = "schedule", classifier: str = "", reference: str = "", digest: str = ""
+) -> State[Any]:
+    """Audit the revision that is served, with the newest weights that were announced.
+
+    ``classifier``, ``reference`` and ``digest``: weights that are new; empty where something else
+    is. Nothing new is a matter of seconds.
+    """
+    main, tell = Path.cwd(), get_run_logger().info
+    schedule = served_schedule(main)
+    release = None
+    try:
+        commit = commit_of(main, schedule.revision)
+        if classifier:
+            release = Release(classifier, reference, digest)
+            permitted(main, reference, schedule.models)
+            weights_of(main, classifier)
+            announce(main, commit, release)
+        finding = reaudit(main, commit, pending(main, commit), schedule.models, schedule.push, tell)
+    except AuditError as error:
+        if release is not None:
+            withdraw(main, release)
+        finding = Finding("failed", "unknown", error=str(error))
+    return _ended(finding, reason)
+
+
+def _ended(finding: Finding, reason: str) -> State[Any]:
+    """Tell who listens how an audit ended, if there was one."""
+    if finding.state in ("unchanged", "busy"):
+        return Completed(message=finding.state)
+    name = FAILED if finding.state in ("failed", "stopped") else FINISHED
+    emit(name, finding.branch or finding.subject, {"reason": reason, **finding.payload()})
+    if name == FAILED:
+        return Failed(message=finding.error or finding.state)
+    return Completed(message=f"{finding.state}: {finding.branch}")
+
+
+@flow(name="watch", persist_result=False)
+def watch() -> State[Any]:
+    """Look whether imports, watched files or raw data are newer than the last audit, and say so."""
+    main = Path.cwd()
+    schedule = served_schedule(main)
+    try:
+        commit = commit_of(main, schedule.revision)
+        releases = _watched(main, commit, schedule)
+        models = {r.classifier: r.digest for r in (*pending(main, commit), *releases)}
+        subject = subject_of(main, commit, models, newest(main, commit))
+    except AuditError as error:
+        return Failed(message=str(error))
+    announced = main / ANNOUNCED
+    known = branch_of(main, subject.digest) is not None
+    if known or (announced.is_file() and announced.read_text() == subject.digest):
+        return Completed(message="nothing is newer")
+    for release in releases:
+        emit(RETRAINED, release.classifier, vars(release))
+    if not releases:
+        emit(DATASET_CHANGED, "data", _newer(subject))
+    announced.write_text(subject.digest)
+    return Completed(message=f"newer: {subject.digest}")
+
+
+def _newer(subject: Subject) -> dict[str, Any]:
+    return {"subject": subject.digest, "data": dict(subject.data), **dict(subject.imports)}
+
+
+def _watched(main: Path, commit: str, schedule: Schedule) -> list[Release]:
+    """Give the watched files that are neither in the revision nor announced."""
+    known = {r.classifier: r.digest for r in pending(main, commit)}
+    found = []
+    for classifier, file in schedule.watch.items():
+        path = Path(permitted(main, file, schedule.models))
+        if not path.is_file():
+            continue
+        digest = sha256_of(path)
+        here = main / weights_of(main, classifier)
+        if known.get(classifier, sha256_of(here) if here.is_file() else None) != digest:
+            found.append(Release(classifier, file, digest))
+    return found
+
+
+def served_schedule(main: Path) -> Schedule:
+    """Give what is served here."""
+    config = os.environ.get(CONFIG)
+    return read_schedule(main, Path(config) if config else None)

@@ -1,0 +1,138 @@
+"""`saliency-audit serve`: audits on a schedule, and when a classifier or the data changed."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from flows.events import DATASET_CHANGED, RETRAINED
+from flows.git import commit_of, refuse_dirty
+from flows.run import complain, interruptible
+from flows.schedule import Schedule, read_schedule
+from flows.server import SECRET, served
+from saliency_audit.errors import AuditError, ParameterError
+from tasks.stage import INTERRUPTED
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.schedules import CronSchedule
+
+
+def serve_audits(root: Path, config: Path | None, host: str, port: int) -> int:
+    """Serve until interrupted; gives the exit code."""
+    console = Console(stderr=True)
+    interruptible()
+    try:
+        schedule = read_schedule(root, config)
+        refuse_dirty(root, "serve")
+        commit = commit_of(root, schedule.revision)
+        _check_host(host)
+        cron = _cron(schedule)
+        if config is not None:
+            from flows.deployments import CONFIG
+
+            os.environ[CONFIG] = str(config)
+        with served(root, host, port) as url:
+            _say(console, root, schedule, commit, url)
+            _serve(schedule, cron)
+    except AuditError as error:
+        return complain(console, error)
+    except KeyboardInterrupt:
+        console.print("no longer serving", highlight=False)
+        return INTERRUPTED
+    return 0
+
+
+def _check_host(host: str) -> None:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        raise ParameterError(
+            f"--host is {host!r}: give an address of this machine, such as 127.0.0.1"
+        ) from None
+
+
+def _cron(schedule: Schedule) -> CronSchedule | None:
+    from prefect.client.schemas.schedules import CronSchedule
+
+    if schedule.cron is None:
+        return None
+    try:
+        return CronSchedule(cron=schedule.cron, timezone=schedule.timezone)
+    except ValueError as error:
+        raise ParameterError(
+            f"cron is {schedule.cron!r}, timezone {schedule.timezone!r}: "
+            f"{str(error).splitlines()[-1].strip()}: give five fields, such as 0 3 * * *, and a name "
+            "such as UTC or Europe/Rome"
+        ) from None
+
+
+def _say(console: Console, root: Path, schedule: Schedule, commit: str, url: str) -> None:
+    lines = [
+        f"serving audits of {schedule.revision} ({commit[:12]}) at {url.removesuffix('/api')}",
+        f"  its password is in {root / SECRET}",
+        f"  on schedule: {schedule.cron or 'never'}, {schedule.timezone}",
+        f"  on the events {RETRAINED} and {DATASET_CHANGED}",
+        "  looking for newer weights and data: "
+        + (f"every {schedule.watch_minutes:g} minutes" if schedule.watch_minutes else "never"),
+        f"  weights may come from: {', '.join(schedule.models) or 'nowhere'}",
+        f"  each audit is committed as audit/<date>-<digest>, pushed to: {schedule.push or 'none'}",
+    ]
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _serve(schedule: Schedule, cron: CronSchedule | None) -> None:
+    """Register the deployments and run them as they come due, one at a time."""
+    from prefect import serve
+    from prefect.client.schemas.objects import ConcurrencyLimitConfig
+    from prefect.events import DeploymentEventTrigger
+
+    from flows.deployments import re_audit, watch
+
+    # A newer digest waits its turn behind a running audit; it is not lost.
+    one = ConcurrencyLimitConfig(limit=1)
+    audits = re_audit.to_deployment(
+        "audits",
+        schedules=[cron] if cron else [],
+        triggers=[
+            DeploymentEventTrigger(
+                name="a classifier was retrained",
+                expect={RETRAINED},
+                match={"prefect.resource.id": "saliency-audit.classifier.*"},
+                parameters={
+                    "reason": RETRAINED,
+                    **{key: _from_event(key) for key in ("classifier", "reference", "digest")},
+                },
+            ),
+            DeploymentEventTrigger(
+                name="data changed",
+                expect={DATASET_CHANGED},
+                match={"prefect.resource.id": "saliency-audit.dataset.*"},
+                parameters={"reason": DATASET_CHANGED},
+            ),
+        ],
+        concurrency_limit=one,
+        description="Audits the served revision in a worktree, and commits it on its own branch.",
+        tags=["saliency-audit"],
+    )
+    deployments: list[Any] = [audits]
+    if schedule.watch_minutes:
+        deployments.append(
+            watch.to_deployment(
+                "newer",
+                interval=timedelta(minutes=schedule.watch_minutes),
+                concurrency_limit=one,
+                description="Looks for newer weights and data.",
+                tags=["saliency-audit"],
+            )
+        )
+    serve(*deployments, pause_on_shutdown=False, print_starting_message=False)
+
+
+def _from_event(key: str) -> dict[str, Any]:
+    return {"__prefect_kind": "jinja", "template": f"{{{{ event.payload.{key} }}}}"}
