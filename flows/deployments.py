@@ -25,6 +25,7 @@ from flows.schedule import Schedule, read_schedule
 from flows.subject import Subject, subject_of
 from saliency_audit.errors import AuditError
 from tasks import places
+from tasks.supervision import end_self, follow_run
 
 #: The file of `saliency-audit serve --config`, for the processes that it starts.
 CONFIG = "SALIENCY_SERVE_CONFIG"
@@ -41,6 +42,7 @@ def re_audit(
     ``classifier``, ``reference`` and ``digest``: weights that are new; empty where something else
     is. Nothing new is a matter of seconds.
     """
+    follow_run(end_self)
     main, tell = Path.cwd(), get_run_logger().info
     schedule = served_schedule(main)
     release = None

@@ -21,6 +21,9 @@ def prepare(root: Path) -> None:
     What a person has set stays. Prefect keeps its database under ``.saliency`` of the checkout.
     """
     home = root / ".saliency" / "prefect"
+    if (root / "dvc.yaml").is_file():
+        # Prefect makes its own folder, but not the one that this lies in.
+        home.parent.mkdir(exist_ok=True)
     defaults = {
         "PREFECT_HOME": str(home),
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(home / "ui"),

@@ -67,7 +67,8 @@ def _passes(ordered: list[Any], graph: Any, tree: Mapping[str, Any]) -> dict[str
     found: dict[str, int] = {}
     for stage in reversed(ordered):
         following = [found[waiting.addressing] for waiting in graph.predecessors(stage)]
-        _, _, module, *arguments = stage.cmd.split()
+        # A file that `dvc add` or `dvc import` tracks is a stage without a command.
+        _, _, module, *arguments = (stage.cmd or "- - -").split()
         own = _own_passes(tree, *arguments) if module == "tasks.explain" else 0
         found[stage.addressing] = own + max(following, default=0)
     return found

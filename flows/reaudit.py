@@ -20,10 +20,12 @@ from typing import Any
 from flows.git import GitError, commit_of, git, identity, show
 from flows.imports import newest, update
 from flows.registry import Release, adopt_release
+from flows.stages import alive
 from flows.subject import Subject, subject_of
 from flows.worktrees import Worktree, create
 from saliency_audit.errors import AuditError
 from tasks import places
+from tasks.supervision import RUN
 
 #: Exit code of `saliency-audit run` where a quality gate stopped it.
 STOPPED = 4
@@ -140,7 +142,8 @@ def _audit(
     report = str(page) if page.is_file() else None
     if code not in (0, STOPPED):
         errors = [s["error"] for s in told.get("stages", {}).values() if s["error"]]
-        error = errors[0] if errors else f"saliency-audit run ended with exit code {code}"
+        said = told.get("said") or f"saliency-audit run ended with exit code {code}"
+        error = errors[0] if errors else said
         return Finding("failed", subject.digest, None, report, (), error)
     before = last_branch(main)
     changes = tuple(metric_changes(main, before or commit, worktree.path))
@@ -155,27 +158,30 @@ def _audit(
 
 def run_there(worktree: Worktree, tell: Tell) -> tuple[int, dict[str, Any]]:
     """Run the audit in a worktree; gives its exit code, and what `--json` says."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "flows", "run", "--wait", "--json"],
-        cwd=worktree.path,
-        env=worktree.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    try:
-        for line in process.stderr:
-            tell(line.rstrip())
-        said = process.stdout.read()
-        code = process.wait()
-    except BaseException:
-        # It ends its stages when it is asked to end.
-        process.terminate()
-        process.wait()
-        raise
-    return code, json.loads(said) if said.strip() else {}
+    with alive(worktree.base / "alive.lock") as held:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows", "run", "--wait", "--json"],
+            cwd=worktree.path,
+            env={**worktree.environment(), RUN: str(held)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            last = ""
+            for line in process.stderr:
+                last = line.rstrip()
+                tell(last)
+            said = process.stdout.read()
+            code = process.wait()
+        except BaseException:
+            # It ends its stages when it is asked to end.
+            process.terminate()
+            process.wait()
+            raise
+    return code, json.loads(said) if said.strip() else {"said": last}
 
 
 def metric_changes(main: Path, revision: str, checkout: Path) -> Iterator[str]:

@@ -27,6 +27,7 @@ from saliency_audit.errors import AuditError, ParameterError
 from tasks import places
 from tasks.params import load
 from tasks.stage import BAD_PARAMETER, FAILED, INTERRUPTED
+from tasks.supervision import end_self, follow_run
 
 #: Exit codes besides those of a stage; docs/commands.md lists all.
 DONE, BUSY = 0, 6
@@ -65,6 +66,7 @@ def run_audit(root: Path, jobs: int | None, dry_run: bool, wait: bool, as_json: 
     """
     console = Console(stderr=True)
     interruptible()
+    follow_run(end_self)
     try:
         with _alone(root, wait, console):
             return _run(root, jobs, dry_run, as_json, console)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import os
 from datetime import timedelta
@@ -15,8 +16,11 @@ from flows.git import commit_of, refuse_dirty
 from flows.run import complain, interruptible
 from flows.schedule import Schedule, read_schedule
 from flows.server import SECRET, served
+from flows.stages import alive
 from saliency_audit.errors import AuditError, ParameterError
+from tasks import places
 from tasks.stage import INTERRUPTED
+from tasks.supervision import RUN
 
 if TYPE_CHECKING:
     from prefect.client.schemas.schedules import CronSchedule
@@ -36,9 +40,12 @@ def serve_audits(root: Path, config: Path | None, host: str, port: int) -> int:
             from flows.deployments import CONFIG
 
             os.environ[CONFIG] = str(config)
-        with served(root, host, port) as url:
-            _say(console, root, schedule, commit, url)
-            _serve(schedule, cron)
+        with alive(root / places.LOCAL / "serve.lock") as held:
+            # The server and the audits in progress end with this process, however that ends.
+            os.environ[RUN] = str(held.resolve())
+            with served(root, host, port) as url:
+                _say(console, root, schedule, commit, url)
+                asyncio.run(_serve(_deployments(schedule, cron)))
     except AuditError as error:
         return complain(console, error)
     except KeyboardInterrupt:
@@ -66,8 +73,8 @@ def _cron(schedule: Schedule) -> CronSchedule | None:
     except ValueError as error:
         raise ParameterError(
             f"cron is {schedule.cron!r}, timezone {schedule.timezone!r}: "
-            f"{str(error).splitlines()[-1].strip()}: give five fields, such as 0 3 * * *, and a name "
-            "such as UTC or Europe/Rome"
+            f"{str(error).splitlines()[-1].strip()}: give five fields, such as 0 3 * * *, and a "
+            "zone such as UTC or Europe/Rome"
         ) from None
 
 
@@ -86,52 +93,65 @@ def _say(console: Console, root: Path, schedule: Schedule, commit: str, url: str
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _serve(schedule: Schedule, cron: CronSchedule | None) -> None:
-    """Register the deployments and run them as they come due, one at a time."""
-    from prefect import serve
-    from prefect.client.schemas.objects import ConcurrencyLimitConfig
+def _deployments(schedule: Schedule, cron: CronSchedule | None) -> list[Any]:
+    """Give the deployments. Their runs queue at the runner, which does one at a time.
+
+    A deployment's own concurrency limit would do that, too, but in Prefect 3.8 a run of it that
+    waits for its process may lose its slot and be cancelled, and with it the event.
+    """
     from prefect.events import DeploymentEventTrigger
 
     from flows.deployments import re_audit, watch
 
-    # A newer digest waits its turn behind a running audit; it is not lost.
-    one = ConcurrencyLimitConfig(limit=1)
-    audits = re_audit.to_deployment(
-        "audits",
-        schedules=[cron] if cron else [],
-        triggers=[
-            DeploymentEventTrigger(
-                name="a classifier was retrained",
-                expect={RETRAINED},
-                match={"prefect.resource.id": "saliency-audit.classifier.*"},
-                parameters={
-                    "reason": RETRAINED,
-                    **{key: _from_event(key) for key in ("classifier", "reference", "digest")},
-                },
-            ),
-            DeploymentEventTrigger(
-                name="data changed",
-                expect={DATASET_CHANGED},
-                match={"prefect.resource.id": "saliency-audit.dataset.*"},
-                parameters={"reason": DATASET_CHANGED},
-            ),
-        ],
-        concurrency_limit=one,
-        description="Audits the served revision in a worktree, and commits it on its own branch.",
-        tags=["saliency-audit"],
-    )
-    deployments: list[Any] = [audits]
+    named = {key: _from_event(key) for key in ("classifier", "reference", "digest")}
+    deployments: list[Any] = [
+        re_audit.to_deployment(
+            "audits",
+            schedules=[cron] if cron else [],
+            triggers=[
+                DeploymentEventTrigger(
+                    name="a classifier was retrained",
+                    expect={RETRAINED},
+                    match={"prefect.resource.id": "saliency-audit.classifier.*"},
+                    parameters={"reason": RETRAINED, **named},
+                ),
+                DeploymentEventTrigger(
+                    name="data changed",
+                    expect={DATASET_CHANGED},
+                    match={"prefect.resource.id": "saliency-audit.dataset.*"},
+                    parameters={"reason": DATASET_CHANGED},
+                ),
+            ],
+            description="Audits the served revision in a worktree; a branch for each audit.",
+            tags=["saliency-audit"],
+        )
+    ]
     if schedule.watch_minutes:
         deployments.append(
             watch.to_deployment(
                 "newer",
                 interval=timedelta(minutes=schedule.watch_minutes),
-                concurrency_limit=one,
                 description="Looks for newer weights and data.",
                 tags=["saliency-audit"],
             )
         )
-    serve(*deployments, pause_on_shutdown=False, print_starting_message=False)
+    return deployments
+
+
+async def _serve(deployments: list[Any]) -> None:
+    """Register the deployments and run what comes due, one at a time, until cancelled."""
+    from prefect.client.orchestration import get_client
+    from prefect.runner import Runner
+
+    # One at a time: a newer digest waits its turn behind a running audit.
+    runner = Runner(name="saliency-audit", limit=1, pause_on_shutdown=False)
+    known: list[Any] = []
+    for deployment in deployments:
+        known.append(await runner.add_deployment(deployment))  # type: ignore[misc]
+    async with get_client() as client:
+        # What changed while nobody served.
+        await client.create_flow_run_from_deployment(known[0], parameters={"reason": "start"})
+    await runner.start()
 
 
 def _from_event(key: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from urllib.request import urlopen
 from saliency_audit.errors import AuditError
 from tasks import places
 from tasks.artifacts import partial
+from tasks.supervision import end_self, follow_run
 
 #: Where a server that runs says how it is reached.
 STATE = places.LOCAL / "server.json"
@@ -88,17 +89,7 @@ def served(root: Path, host: str, port: int) -> Iterator[str]:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as sink:
         process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "prefect",
-                "server",
-                "start",
-                "--host",
-                host,
-                "--port",
-                str(port),
-            ],
+            [sys.executable, "-m", "flows.server", "--host", host, "--port", str(port)],
             env={
                 **os.environ,
                 "PREFECT_SERVER_API_AUTH_STRING": secret(root),
@@ -143,3 +134,11 @@ def _await(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
             last = log.read_text("utf-8", errors="replace").strip().splitlines()[-3:]
             raise ServerError(f"the Prefect server did not come up: {' / '.join(last)}: see {log}")
         time.sleep(0.2)
+
+
+if __name__ == "__main__":
+    from prefect.cli import app
+
+    follow_run(end_self)
+    sys.argv = ["prefect", "server", "start", *sys.argv[1:]]
+    app()

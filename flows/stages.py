@@ -138,7 +138,7 @@ class Runner:
         not the work. ``options`` are those of ``dvc repro``.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        log, progress = self.folder / f"{name}.log", progress_file(self.folder, name)
+        log, progress = log_file(self.folder, name), progress_file(self.folder, name)
         listener = listener or Listener()
         started = time.monotonic()
         command = ["repro", *options, "-s", name]
@@ -273,7 +273,17 @@ def error_of(text: str) -> str:
 
 def progress_file(folder: Path, name: str) -> Path:
     """Where a stage appends its progress."""
-    return folder / f"{name}.progress.jsonl"
+    return folder / f"{_as_file(name)}.progress.jsonl"
+
+
+def log_file(folder: Path, name: str) -> Path:
+    """Where the output of a stage goes."""
+    return folder / f"{_as_file(name)}.log"
+
+
+def _as_file(name: str) -> str:
+    # A stage without a command is named after its file: models/weights.pt.dvc.
+    return name.replace("/", "-")
 
 
 def read_progress(folder: Path, name: str) -> tuple[int, int | None] | None:

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -20,7 +20,7 @@ from threading import Thread
 from saliency_audit.errors import DataError
 from tasks import places
 
-#: A file that the run which started this stage holds locked for as long as it lives.
+#: A file that whoever started this process holds locked for as long as it lives.
 RUN = "SALIENCY_RUN"
 #: Set where another machine did the work, and DVC is to fetch its result.
 ELSEWHERE = "SALIENCY_ELSEWHERE"
@@ -57,25 +57,34 @@ def alone(stage: str) -> Iterator[None]:
         yield
 
 
-def follow_run() -> None:
-    """End this process, and its group, soon after the run that started it has ended."""
-    path = os.environ.get(RUN)
-    if path:
-        Thread(target=_follow, args=(Path(path),), name="follow-run", daemon=True).start()
-
-
-def _follow(path: Path) -> None:
-    while not ended(path):
-        time.sleep(LOOK)
+def end_group() -> None:
+    """End this process with its group: a run starts a stage's DVC, shell and stage as one."""
     sys.stderr.write("error: the run that started this stage has ended: so does the stage\n")
-    # A run starts each stage, with its DVC and its shell, as a process group.
     os.killpg(0, signal.SIGTERM)
     time.sleep(PATIENCE)
     os.killpg(0, signal.SIGKILL)
 
 
+def end_self() -> None:
+    """Ask this process to end, as a person would; what it started it ends itself."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def follow_run(end: Callable[[], None] = end_group) -> None:
+    """End soon after the process that started this one has ended, if that asked for it."""
+    path = os.environ.get(RUN)
+    if path:
+        Thread(target=_follow, args=(Path(path), end), name="follow-run", daemon=True).start()
+
+
+def _follow(path: Path, end: Callable[[], None]) -> None:
+    while not ended(path):
+        time.sleep(LOOK)
+    end()
+
+
 def ended(path: Path) -> bool:
-    """Say whether the run that held a file locked has ended."""
+    """Say whether the process that held a file locked has ended."""
     try:
         with path.open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
