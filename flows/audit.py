@@ -27,6 +27,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.graph import Node
 from flows.placement import Machine, Need, Place
+from flows.remote import Pools
 from flows.stages import Listener, Outcome, Runner, Running, alive
 from tasks import places
 
@@ -75,12 +76,16 @@ class Telling(Listener):
             self._log.warning("progress is not shown: %s", error)
 
 
-@task(name="stage", task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
+@task(name="stage", task_run_name="{node.name}", cache_policy=NO_CACHE, persist_result=False)
 def stage_task(
-    runner: Runner, name: str, environment: Mapping[str, str], minutes: float | None
+    runner: Runner, node: Node, environment: Mapping[str, str], need: Need, pools: Pools | None
 ) -> State[Outcome]:
-    """Run one stage through DVC; failed where DVC or the stage failed."""
-    outcome = runner.run(name, environment, minutes, Telling(name))
+    """Run one stage through DVC, here or in a work pool; failed where DVC or the stage failed."""
+    if need.pool is None:
+        outcome = runner.run(node.name, environment, need.minutes, Telling(node.name))
+    else:
+        assert pools is not None
+        outcome = pools.send(node.name, node.needs, need, runner, Telling(node.name))
     if outcome.state == "failed":
         return Failed(message=outcome.error, data=outcome)
     return Completed(message=outcome.state, data=outcome)
@@ -93,26 +98,30 @@ def audit(
     machine: Machine,
     needs: Mapping[str, Need],
     watch: Watch,
+    pools: Pools | None = None,
 ) -> dict[str, Outcome]:
     """Run the stages of ``plan``, as many side by side as ``machine`` holds.
 
-    ``needs``: what each stage needs of it. One that fails stops what depends on it and nothing
-    else. Gives the outcomes by name; a stage without one was not reached.
+    ``needs``: what each stage needs of it; ``pools``: takes those that are for a work pool. One
+    that fails stops what depends on it and nothing else. Gives the outcomes by name; a stage
+    without one was not reached.
     """
     run = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     folder = root / ".saliency" / "logs" / run
     running = Running()
+    # A stage that was sent away waits in a thread, and takes no slot.
+    sent = sum(needs[name].pool is not None for name in plan)
 
     @flow(
         name="saliency-audit",
         flow_run_name=run,
-        task_runner=ThreadPoolTaskRunner(max_workers=machine.slots),  # type: ignore[arg-type]
+        task_runner=ThreadPoolTaskRunner(max_workers=machine.slots + sent),  # type: ignore[arg-type]
         persist_result=False,
         validate_parameters=False,
     )
     def saliency_audit() -> State[dict[str, Outcome]]:
         try:
-            submit = _submit(Runner(root, folder, running, held), graph, needs, watch)
+            submit = _submit(Runner(root, folder, running, held), graph, needs, watch, pools)
             outcomes = _schedule(graph, plan, machine, needs, submit, watch)
         except BaseException:
             # Prefect waits for its tasks before it gives an interrupt on: end what they wait for.
@@ -171,14 +180,18 @@ Submit = Callable[[str, Place], "PrefectFuture[Outcome]"]
 
 
 def _submit(
-    runner: Runner, graph: Mapping[str, Node], needs: Mapping[str, Need], watch: Watch
+    runner: Runner,
+    graph: Mapping[str, Node],
+    needs: Mapping[str, Need],
+    watch: Watch,
+    pools: Pools | None,
 ) -> Submit:
     def submit(name: str, place: Place) -> PrefectFuture[Outcome]:
         watch.started(name, runner.folder)
         # The stage's kind, and what it is of: both are filters on Prefect's page.
         with tags(*name.split("@", 1)):
             return stage_task.with_options(description=graph[name].description).submit(
-                runner, name, place.environment(), needs[name].minutes
+                runner, graph[name], place.environment(), needs[name], pools
             )  # type: ignore[return-value]
 
     return submit

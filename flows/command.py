@@ -95,6 +95,26 @@ def serve(
 
 
 @app.command()
+def worker(
+    pool: Annotated[str, typer.Option(help="Work pool to take stages from.")],
+    name: Annotated[
+        str | None, typer.Option(help="Name of this worker; default: the machine's.")
+    ] = None,
+    slots: Annotated[
+        int | None, typer.Option(min=1, help="Stages side by side; default: as in `run`.")
+    ] = None,
+) -> None:
+    """Run stages that a run on another machine sends, in this clone, until interrupted.
+
+    A run sends the stages whose meta in dvc.yaml says `pool`. Set PREFECT_API_URL (and
+    PREFECT_API_AUTH_STRING) to the server of both, and give both clones the same DVC remote.
+    """
+    from flows.working import work_for
+
+    sys.exit(work_for(Path.cwd(), pool, name, slots))
+
+
+@app.command()
 def retrained(
     classifier: Annotated[str, typer.Argument(help="Folder of classifiers/.")],
     weights: Annotated[str, typer.Argument(help="File or address of the new weights.")],

@@ -1,8 +1,8 @@
 """What a stage needs of the machine that it runs on, and what it holds of it while it runs.
 
 A stage of ``dvc.yaml`` says so under ``meta``: ``gpu``, how many; ``memory_gib``, at its peak;
-``mutex``, a name that no two stages hold at a time; ``minutes``, after which it counts as hanging.
-Every stage holds a slot.
+``mutex``, a name that no two stages hold at a time; ``minutes``, after which it counts as hanging;
+``pool``, the Prefect work pool whose workers run it. Every stage that runs here holds a slot.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from saliency_audit.errors import ParameterError
 from saliency_audit.naming import refuse_unknown
 
 #: What ``meta`` may say.
-NEEDS = ("gpu", "memory_gib", "mutex", "minutes")
+NEEDS = ("gpu", "memory_gib", "mutex", "minutes", "pool")
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,14 @@ class Need:
     memory_gib: float = 0.0
     mutex: str | None = None
     minutes: float | None = None
+    pool: str | None = None
 
     @classmethod
     def of(cls, name: str, meta: Mapping[str, Any]) -> Need:
         """Read a stage's ``meta``; raises ParameterError naming what is wrong with it.
 
         >>> Need.of("explain", {"gpu": 1})
-        Need(gpus=1, memory_gib=0.0, mutex=None, minutes=None)
+        Need(gpus=1, memory_gib=0.0, mutex=None, minutes=None, pool=None)
         """
         refuse_unknown(meta, NEEDS, f"dvc.yaml, stage {name}: unknown key of meta ")
         gpus, memory, mutex = meta.get("gpu", 0), meta.get("memory_gib", 0.0), meta.get("mutex")
@@ -44,14 +45,16 @@ class Need:
             raise ParameterError(
                 f"dvc.yaml, stage {name}: meta.memory_gib is {memory!r}: give GiB, 0 or more"
             )
-        if mutex is not None and (not isinstance(mutex, str) or not mutex):
-            raise ParameterError(f"dvc.yaml, stage {name}: meta.mutex is {mutex!r}: give a name")
+        for key in ("mutex", "pool"):
+            text = meta.get(key)
+            if text is not None and (not isinstance(text, str) or not text):
+                raise ParameterError(f"dvc.yaml, stage {name}: meta.{key} is {text!r}: give a name")
         minutes = meta.get("minutes")
         if minutes is not None and (type(minutes) not in (int, float) or minutes <= 0):
             raise ParameterError(
                 f"dvc.yaml, stage {name}: meta.minutes is {minutes!r}: give a number above 0"
             )
-        return cls(gpus, float(memory), mutex, minutes)
+        return cls(gpus, float(memory), mutex, minutes, meta.get("pool"))
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,8 @@ class Machine:
 
     def check(self, name: str, need: Need) -> None:
         """Raise ParameterError where the machine could not hold a stage even alone."""
+        if need.pool is not None:
+            return
         if need.gpus > len(self._gpus):
             raise ParameterError(
                 f"stage {name} needs {need.gpus} GPU (meta.gpu in dvc.yaml, compute.device cuda), "
@@ -105,7 +110,12 @@ class Machine:
             )
 
     def place(self, name: str, need: Need) -> Place | None:
-        """Give a stage its place; None as long as what it needs is held by others."""
+        """Give a stage its place; None as long as what it needs is held by others.
+
+        One that a work pool runs holds nothing here.
+        """
+        if need.pool is not None:
+            return Place(self.slots, ())
         free_slots = sorted(set(range(self.slots)) - {p.slot for p, _ in self._held.values()})
         taken = {gpu for place, _ in self._held.values() for gpu in place.gpus}
         free_gpus = [gpu for gpu in self._gpus if gpu not in taken]
@@ -124,7 +134,7 @@ class Machine:
 
     def release(self, name: str) -> None:
         """Take back what a stage holds."""
-        del self._held[name]
+        self._held.pop(name, None)
 
 
 def gpus_here(environment: Mapping[str, str] | None = None) -> tuple[str, ...]:

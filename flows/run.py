@@ -158,14 +158,16 @@ def _run_flow(
     use_running(root)
     from flows.audit import audit
     from flows.display import Display
+    from flows.remote import pools_of
 
     compute = load(["compute"], root / places.PARAMS).read("compute", Compute)
     machine = Machine(jobs or _slots(compute), gpus_here(), memory_here())
     needs = _needs(graph, names, compute)
     for name, need in needs.items():
         machine.check(name, need)
+    pools = pools_of(root) if any(need.pool for need in needs.values()) else None
     with Display(console, len(names)) as display:
-        outcomes = audit(root, graph, names, machine, needs, display)
+        outcomes = audit(root, graph, names, machine, needs, display, pools)
     remember(root)
     return outcomes
 
@@ -176,6 +178,11 @@ def _needs(graph: Mapping[str, Node], names: list[str], compute: Compute) -> dic
     if compute.device == "cuda":
         return needs
     return {name: replace(need, gpus=0) for name, need in needs.items()}
+
+
+def slots_here(root: Path) -> int:
+    """Give how many stages run side by side here, by cores and ``compute.threads``."""
+    return _slots(load(["compute"], root / places.PARAMS).read("compute", Compute))
 
 
 def _slots(compute: Compute) -> int:

@@ -168,6 +168,16 @@ class Runner:
         )
         return Outcome(name, state, seconds, log)
 
+    def log(self, name: str) -> Path:
+        """Give the file that has a stage's output."""
+        return log_file(self.folder, name)
+
+    def dvc(self, name: str, command: list[str], listener: Listener) -> int | None:
+        """Run another command of DVC for a stage; gives its exit code."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        code, _ = self._dvc(name, command, self.log(name), {}, None, listener)
+        return code
+
     def _record(
         self, name: str, log: Path, environment: Mapping[str, str], listener: Listener
     ) -> int | None:

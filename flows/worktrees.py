@@ -68,7 +68,18 @@ class Worktree:
                     f"{', '.join(missing)}: neither in the DVC cache nor in a remote: `dvc pull` "
                     f"says {found.stderr.strip()}"
                 )
-        _link_sources(self)
+        self.link_sources()
+
+    def link_sources(self) -> None:
+        """Lead each raw source that neither git nor DVC brings to where the main clone has it."""
+        for dataset in read_tree(self.path / places.PARAMS)["datasets"].values():
+            source = Path(dataset["source"])
+            link = Path(os.path.normpath(self.path / source))
+            there = self.main / source
+            if source.is_absolute() or link.exists() or not there.exists():
+                continue
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(there.resolve())
 
     def remove(self) -> None:
         """Remove the checkout; its branch stays."""
@@ -116,18 +127,6 @@ def _dvc(worktree: Worktree, where: Path, *arguments: str) -> str:
     if found.returncode != 0:
         raise GitError(f"dvc {' '.join(arguments)} in {where}: {found.stderr.strip()}")
     return found.stdout
-
-
-def _link_sources(worktree: Worktree) -> None:
-    """Lead each raw source that neither git nor DVC brings to where the main clone has it."""
-    for dataset in read_tree(worktree.path / places.PARAMS)["datasets"].values():
-        source = Path(dataset["source"])
-        link = Path(os.path.normpath(worktree.path / source))
-        there = worktree.main / source
-        if source.is_absolute() or link.exists() or not there.exists():
-            continue
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(there.resolve())
 
 
 def listed(main: Path) -> list[Worktree]:
