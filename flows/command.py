@@ -140,6 +140,64 @@ def retrained(
     sys.exit(announce_retrained(Path.cwd(), classifier, weights, digest, update, event))
 
 
+@app.command()
+def backfill(
+    models: Annotated[
+        list[str] | None,
+        typer.Option(help="Revision or digest of classifiers; may be given several times."),
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="Revision or digest of data; may be given several times."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print pairs and metrics as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Audit former models and data: every pair of --models and --data, compared in one table.
+
+    A revision of models is its folder classifiers/; one of data is the datasets of its params.yaml
+    and what DVC tracks of them. Code and all other parameters are those of HEAD. What a pair shares
+    with another audit is not computed again. Left out, each is HEAD. Exit codes: 0 done, 2 no such
+    revision, 3 an audit failed; the others are kept.
+
+    Example: saliency-audit backfill --models v1 --models v2 --data main
+    """
+    from flows import backfill as backfilling
+
+    sys.exit(backfilling.backfill(Path.cwd(), models or ["HEAD"], data or ["HEAD"], as_json))
+
+
+@app.command()
+def status(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print it as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Say how this checkout stands: schedule, last audits, what is stale and why, workers, disk."""
+    from flows.status import say_status
+
+    sys.exit(say_status(Path.cwd(), as_json))
+
+
+@app.command()
+def clean(
+    keep: Annotated[int, typer.Option(min=0, help="How many audits to keep, the newest.")],
+    maps: Annotated[
+        float, typer.Option(min=0, help="GiB of finished maps to keep, the last used first.")
+    ] = 2.0,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; else it is only said.")] = False,
+) -> None:
+    """Remove what former audits left: worktrees, branches, logs, Prefect's runs, maps, DVC's cache.
+
+    Says what it would remove, and removes it with --yes. What this checkout, a branch or a tag
+    refers to stays in DVC's cache. Exit code 6 where a run is in progress.
+    """
+    from flows.cleaning import clean as remove
+
+    sys.exit(remove(Path.cwd(), keep, maps, yes))
+
+
 def main() -> None:
     """Run the command line."""
     prepare(Path.cwd())

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from flows.git import GitError, commit_of, git, identity, show
+from flows.git import GitError, commit_of, entries, git, identity, show
 from flows.imports import newest, update
 from flows.registry import Release, adopt_release
 from flows.stages import alive
@@ -186,17 +186,23 @@ def run_there(worktree: Worktree, tell: Tell) -> tuple[int, dict[str, Any]]:
 
 def metric_changes(main: Path, revision: str, checkout: Path) -> Iterator[str]:
     """Give the metrics that differ between a revision and a checkout."""
-    listed = git(main, "ls-tree", "-r", "--name-only", revision, "--", str(places.REPORTS))
-    paths = {path for path in listed.split() if path.endswith("/metrics.json")}
-    there = (checkout / places.REPORTS).glob("*/metrics.json")
-    paths |= {str(path.relative_to(checkout)) for path in there}
-    for path in sorted(paths):
-        before = _leaves(json.loads(show(main, revision, path)) if path in listed else {})
-        now = checkout / path
-        after = _leaves(json.loads(now.read_text("utf-8")) if now.is_file() else {})
-        for key in sorted({*before, *after}):
-            if before.get(key) != after.get(key):
-                yield f"{path}: {key}: {before.get(key, 'none')} → {after.get(key, 'none')}"
+    before = metrics_of(main, revision)
+    after: dict[str, Any] = {}
+    for path in sorted((checkout / places.REPORTS).glob("*/metrics.json")):
+        name = str(path.relative_to(checkout))
+        after |= _leaves(json.loads(path.read_text("utf-8")), f"{name}:")
+    for key in sorted({*before, *after}):
+        if before.get(key) != after.get(key):
+            yield f"{key}: {before.get(key, 'none')} → {after.get(key, 'none')}"
+
+
+def metrics_of(main: Path, revision: str) -> dict[str, Any]:
+    """Give the metrics that a revision holds, by report and dotted key."""
+    found: dict[str, Any] = {}
+    for path in sorted(entries(main, commit_of(main, revision), [str(places.REPORTS)])):
+        if path.endswith("/metrics.json"):
+            found |= _leaves(json.loads(show(main, revision, path)), f"{path}:")
+    return found
 
 
 def _leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
@@ -204,7 +210,8 @@ def _leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
         return {prefix: tree}
     found: dict[str, Any] = {}
     for key, value in tree.items():
-        found |= _leaves(value, f"{prefix}.{key}" if prefix else str(key))
+        dot = "" if not prefix or prefix.endswith(":") else "."
+        found |= _leaves(value, f"{prefix}{dot}{key}")
     return found
 
 

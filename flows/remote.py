@@ -21,8 +21,8 @@ from tasks.supervision import ELSEWHERE
 
 #: Seconds between two looks at a stage that was sent.
 LOOK = 2.0
-#: Seconds without a sign of life after which a stage's worker counts as dead.
-SILENCE = 60.0
+#: Seconds without a sign of life after which a stage's worker counts as dead, and what sets them.
+SILENCE, SILENCE_VARIABLE = 60.0, "SALIENCY_WORKER_SILENCE"
 #: How often a stage is sent, where its worker dies.
 ATTEMPTS = 3
 #: What a run itself writes: no reason to say that a clone has changes.
@@ -148,6 +148,7 @@ def _await(client: Any, run: UUID, listener: Listener) -> dict[str, Any]:
     """Wait until a flow run has ended, or gives no more sign of life."""
     import httpx
 
+    silence = float(os.environ.get(SILENCE_VARIABLE, SILENCE))
     seen: object = None
     since = time.monotonic()
     while True:
@@ -157,7 +158,7 @@ def _await(client: Any, run: UUID, listener: Listener) -> dict[str, Any]:
             beat = _beat(client, run) if state.is_running() else None
         except httpx.HTTPError as error:
             # The server may be on its way back; the worker's own signs of life need it, too.
-            if time.monotonic() - since > SILENCE:
+            if time.monotonic() - since > silence:
                 raise WorkerDiedError(f"the Prefect server does not answer: {error}") from None
             continue
         if state.is_completed() or (state.is_failed() and _told(state.message)):
@@ -169,8 +170,8 @@ def _await(client: Any, run: UUID, listener: Listener) -> dict[str, Any]:
             if beat is not None:
                 listener.progress(round(float(beat[1] or 0)), 100)
             seen, since = beat, time.monotonic()
-        elif time.monotonic() - since > SILENCE:
-            raise WorkerDiedError(f"its worker gave no sign of life for {SILENCE:.0f} s")
+        elif time.monotonic() - since > silence:
+            raise WorkerDiedError(f"its worker gave no sign of life for {silence:.0f} s")
 
 
 def _beat(client: Any, run: UUID) -> tuple[str, float] | None:

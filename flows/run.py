@@ -68,7 +68,7 @@ def run_audit(root: Path, jobs: int | None, dry_run: bool, wait: bool, as_json: 
     interruptible()
     follow_run(end_self)
     try:
-        with _alone(root, wait, console):
+        with alone_in(root, console, wait):
             return _run(root, jobs, dry_run, as_json, console)
     except BusyError as error:
         console.print(f"error: {error}", style="red", markup=False)
@@ -87,7 +87,7 @@ def complain(console: Console, error: AuditError) -> int:
 
 
 @contextmanager
-def _alone(root: Path, wait: bool, console: Console) -> Iterator[None]:
+def alone_in(root: Path, console: Console, wait: bool = False) -> Iterator[None]:
     """Hold the checkout; raises BusyError naming the process that holds it, or waits for it."""
     path = root / ".saliency" / "run.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,6 +139,7 @@ def summary(
             "state": outcome.state if outcome else "not reached" if outcomes else "planned",
             "seconds": round(outcome.seconds, 3) if outcome else None,
             "error": outcome.error or None if outcome else None,
+            "where": outcome.where or None if outcome else None,
             "log": str(outcome.log) if outcome else None,
         }
     page = _page(root)

@@ -115,6 +115,13 @@ def served(root: Path, host: str, port: int) -> Iterator[str]:
             process.wait()
 
 
+def free_port() -> int:
+    """Give a port of this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def _refuse_taken(host: str, port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
