@@ -7,6 +7,7 @@ and which revision is audited, stands in deploy/serve.yaml of the clone that ser
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,16 @@ ANNOUNCED = places.LOCAL / "announced"
 
 @flow(name="re-audit", flow_run_name="re-audit, {reason}", persist_result=False)
 def re_audit(
-    reason: str = "schedule", classifier: str = "", reference: str = "", digest: str = ""
+    reason: str = "schedule",
+    classifier: str = "",
+    reference: str = "",
+    digest: str = "",
+    at: str = "",
 ) -> State[Any]:
     """Audit the revision that is served, with the newest weights that were announced.
 
-    ``classifier``, ``reference`` and ``digest``: weights that are new; empty where something else
-    is. Nothing new is a matter of seconds.
+    ``classifier``, ``reference``, ``digest`` and ``at``: weights that are new, and when that was
+    announced; empty where something else is. Nothing new is a matter of seconds.
     """
     follow_run(end_self)
     main, tell = Path.cwd(), get_run_logger().info
@@ -52,7 +57,8 @@ def re_audit(
             release = Release(classifier, reference, digest)
             permitted(main, reference, schedule.models)
             weights_of(main, classifier)
-            announce(main, commit, release)
+            when = datetime.fromisoformat(at) if at else datetime.now(UTC)
+            announce(main, commit, release, when)
         finding = reaudit(main, commit, pending(main, commit), schedule.models, schedule.push, tell)
     except AuditError as error:
         if release is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,17 @@ from tasks.artifacts import partial
 FILE = places.LOCAL / "releases.json"
 
 
-def announce(main: Path, commit: str, release: Release) -> None:
-    """Take note of a release; a former one of its classifier is forgotten."""
+def announce(main: Path, commit: str, release: Release, at: datetime) -> None:
+    """Take note of a release that was announced at a time; a former one is forgotten.
+
+    A message that comes late, or again, takes no newer one's place.
+    """
     kept = _read(main)
-    kept[release.classifier] = {**asdict(release), "over": _folder(main, commit, release)}
+    known = kept.get(release.classifier)
+    if known is not None and datetime.fromisoformat(known["at"]) > at:
+        return
+    over = _folder(main, commit, release)
+    kept[release.classifier] = {**asdict(release), "at": at.isoformat(), "over": over}
     _write(main, kept)
 
 

@@ -103,7 +103,7 @@ def _deployments(schedule: Schedule, cron: CronSchedule | None) -> list[Any]:
 
     from flows.deployments import re_audit, watch
 
-    named = {key: _from_event(key) for key in ("classifier", "reference", "digest")}
+    named = {key: _from(f"payload.{key}") for key in ("classifier", "reference", "digest")}
     deployments: list[Any] = [
         re_audit.to_deployment(
             "audits",
@@ -113,7 +113,7 @@ def _deployments(schedule: Schedule, cron: CronSchedule | None) -> list[Any]:
                     name="a classifier was retrained",
                     expect={RETRAINED},
                     match={"prefect.resource.id": "saliency-audit.classifier.*"},
-                    parameters={"reason": RETRAINED, **named},
+                    parameters={"reason": RETRAINED, **named, "at": _from("occurred")},
                 ),
                 DeploymentEventTrigger(
                     name="data changed",
@@ -154,5 +154,6 @@ async def _serve(deployments: list[Any]) -> None:
     await runner.start()
 
 
-def _from_event(key: str) -> dict[str, Any]:
-    return {"__prefect_kind": "jinja", "template": f"{{{{ event.payload.{key} }}}}"}
+def _from(key: str) -> dict[str, Any]:
+    """Have Prefect take a parameter from the event."""
+    return {"__prefect_kind": "jinja", "template": f"{{{{ event.{key} }}}}"}
