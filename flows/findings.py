@@ -24,6 +24,7 @@ from tasks import places
 from tasks.artifacts import file_sha256, read_columns
 from tasks.report.origins import Origin, Selection, rows_of
 from tasks.tables.certainty import CERTAINTY
+from tasks.tables.chosen import CHOSEN
 from tasks.tables.cohort import COHORT
 from tasks.tables.images import IMAGES
 from tasks.tables.localisation import LOCALISATION
@@ -96,9 +97,7 @@ class Subject:
             )
 
 
-def findings_of(
-    kind: str, record: Record, files: Artifacts, subject: Subject
-) -> Iterator[Finding]:
+def findings_of(kind: str, record: Record, files: Artifacts, subject: Subject) -> Iterator[Finding]:
     """Say what the files of a stage tell; where they are not here, say that."""
     try:
         yield from _selected(record, files, subject)
@@ -160,9 +159,10 @@ def _maps(record: Record, files: Artifacts, subject: Subject) -> Iterator[Findin
     names = ["image_id", "label", "status", "model_digest", "method_digest"]
     maps = _columns(files, path, table, names).to_pylist()
     own = _entering(maps, files, subject)
+    enter = "enter" if subject.image is None else "are of it"
     yield Finding(
         "maps",
-        f"{len(own)} of {len(maps)} maps of {path} enter: {_tally(own, 'status')}",
+        f"{len(own)} of {len(maps)} maps of {path} {enter}: {_tally(own, 'status')}",
         {"maps": len(own), "of": len(maps), "statuses": dict(_count(own, "status"))},
     )
     models = sorted({row["model_digest"] for row in maps})
@@ -284,8 +284,30 @@ def _predictions(record: Record, files: Artifacts, subject: Subject) -> Iterator
             "of the masks' segmenter",
             "that of its model.json",
         )
+    if subject.image is not None:
+        yield from _chosen(files, folder / "chosen.parquet", subject)
     columns = ["probability", "calibrated", "predicted", "target", "explained"]
     yield from _rows(files, folder / "predictions.parquet", PREDICTIONS, columns, subject)
+
+
+def _chosen(files: Artifacts, path: Path, subject: Subject) -> Iterator[Finding]:
+    """Tell whether an image was explained, and check that its pixels were the dataset's."""
+    names = ["image_id", "pixel_sha256"]
+    chosen = {
+        row["image_id"]: row["pixel_sha256"]
+        for row in _columns(files, path, CHOSEN, names).to_pylist()
+    }
+    if subject.image not in chosen:
+        words = f"{subject.image} is none of the {len(chosen)} images that were explained: no map"
+        yield Finding("explained", words, False)
+        return
+    images = places.ingest(subject.dataset) / "images.parquet"
+    rows = _columns(files, images, IMAGES, names).to_pylist()
+    wanted = next(row["pixel_sha256"] for row in rows if row["image_id"] == subject.image)
+    found = chosen[subject.image]
+    yield _agreement(
+        "pixel_sha256", [found], wanted, "of what was explained", "that of the images table"
+    )
 
 
 def _cohort(record: Record, files: Artifacts, subject: Subject) -> Iterator[Finding]:
@@ -485,4 +507,6 @@ def _listed(counts: Mapping[str, int]) -> str:
 def _short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return (
+        "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    )

@@ -242,9 +242,7 @@ def _chain(records: Mapping[str, Record], path: str, origin: Origin) -> list[str
     graph = networkx.DiGraph((name, other) for name in records for other in records[name].needs)
     report = _writer_of(records, path)
     tables = [_writer_of(records, str(selection.path)) for selection in origin.selections]
-    between = {
-        name for table in tables for name in networkx.shortest_path(graph, report, table)
-    }
+    between = {name for table in tables for name in networkx.shortest_path(graph, report, table)}
     if path_of_segmenter := origin.made_by:
         between.add(_writer_of(records, str(path_of_segmenter)))
     return _behind(records, sorted(between), origin)
@@ -324,13 +322,13 @@ def _overlap(path: str, other: str) -> bool:
     return one.is_relative_to(two) or two.is_relative_to(one)
 
 
-def _stale(
-    record: Record, records: Mapping[str, Record], files: Artifacts
-) -> Iterator[Finding]:
+def _stale(record: Record, records: Mapping[str, Record], files: Artifacts) -> Iterator[Finding]:
     """Find what a stage read that is no longer what the stage before it wrote."""
     for path, md5 in record.reads.items():
         if md5 is None:
-            yield Finding("recorded", f"it never ran: dvc.lock knows nothing of {path}", None, False)
+            yield Finding(
+                "recorded", f"it never ran: dvc.lock knows nothing of {path}", None, False
+            )
             return
         within = files.within(md5) if md5.endswith(FOLDER) else {}
         for need in record.needs:

@@ -100,6 +100,14 @@ def recording_commits(root: Path, names: Iterable[str], commit: str | None) -> d
     return found
 
 
+def lock_entries(root: Path) -> dict[str, Any]:
+    """Give what dvc.lock holds, by stage; nothing where it is not there or half written."""
+    try:
+        return _stages(_text(root / LOCK))
+    except yaml.YAMLError:
+        return {}
+
+
 def _text(path: Path) -> str:
     return path.read_text("utf-8") if path.is_file() else ""
 

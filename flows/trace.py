@@ -43,7 +43,9 @@ class Question:
         if self.key is not None:
             given = [name for name, v in {"--image": self.image, **of_row}.items() if v is not None]
             if given:
-                raise ParameterError(f"{given[0]} is of a row: give a metric, or {given[0]}")
+                raise ParameterError(
+                    f"{given[0]} is of a row, and a metric is given, too: leave one of them out"
+                )
             return trace_metric(root, self.key, revision, rows)
         if self.image is None or self.audit is None:
             raise ParameterError(
