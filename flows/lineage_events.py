@@ -70,7 +70,7 @@ _END = {
 
 
 @attr.define
-class StageRunFacet(RunFacet):  # type: ignore[misc]
+class StageRunFacet(RunFacet):
     """How a stage came to its result: ran, cached, unchanged, failed or interrupted, and where."""
 
     state: str
@@ -281,6 +281,7 @@ class Events(Watch):
 
     def __enter__(self) -> Events:
         """Ask which code this is, before stages write files."""
+        event_v2.set_producer(PRODUCER)
         self._code = Code.of(self.root)
         self._datasets = Datasets(self.root, self.graph, self.namespace)
         return self
@@ -465,7 +466,7 @@ def _parameters(entry: Mapping[str, Any]) -> Any:
 
 
 def _entries(root: Path, name: str) -> dict[str, Any]:
-    """Give what dvc.lock holds; looks again while another DVC writes it and a stage's is not there."""
+    """Give what dvc.lock holds; looks again while another DVC writes it and a stage is missing."""
     for _ in range(LOOKS):
         entries = lock_entries(root)
         if "outs" in entries.get(name, {}):

@@ -134,13 +134,18 @@ class Sender:
                     return
                 self._current = event
             self._send(event)
-            with self._lock:
-                if self._abandoned:
-                    return
-                self._current = None
+            if self._given_up():
+                return
         if not self._refused and self._client is not None:
             self._client.close(self.patience)
         self._done.set()
+
+    def _given_up(self) -> bool:
+        """Say whether nobody waits any more; else the event is done with."""
+        with self._lock:
+            if not self._abandoned:
+                self._current = None
+            return self._abandoned
 
     def _send(self, event: RunEvent) -> None:
         assert self._client is not None

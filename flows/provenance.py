@@ -266,7 +266,7 @@ def _behind(records: Mapping[str, Record], ends: Sequence[str], origin: Origin) 
         needs = records[name].needs
         inner = [need for need in needs if need in between]
         waiting += inner if inner else needs
-    return [name for name in reversed(records) if name in found]
+    return [name for name in reversed(list(records)) if name in found]
 
 
 def _steps(
@@ -326,9 +326,8 @@ def _stale(record: Record, records: Mapping[str, Record], files: Artifacts) -> I
     """Find what a stage read that is no longer what the stage before it wrote."""
     for path, md5 in record.reads.items():
         if md5 is None:
-            yield Finding(
-                "recorded", f"it never ran: dvc.lock knows nothing of {path}", None, False
-            )
+            words = f"it never ran: dvc.lock knows nothing of {path}"
+            yield Finding("recorded", words, None, False)
             return
         within = files.within(md5) if md5.endswith(FOLDER) else {}
         for need in record.needs:
