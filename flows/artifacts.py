@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from flows.git import entries
@@ -91,6 +91,20 @@ class Artifacts:
             return {}
         listed = json.loads(place.read_text("utf-8"))
         return {entry["relpath"]: entry["md5"] for entry in listed}
+
+    def digest_of_parts(self, folder: str, parts: Mapping[str, str]) -> str:
+        """Give DVC's digest of a folder of these parts, given by their paths in the checkout."""
+        from dvc_data.hashfile.hash_info import HashInfo
+        from dvc_data.hashfile.tree import Tree
+
+        tree: Any = Tree()  # type: ignore[no-untyped-call]
+        for path, md5 in parts.items():
+            own = {f"{path}/{name}": part for name, part in self.within(md5).items()}
+            for place, digest in (own or {path: md5}).items():
+                relative = PurePosixPath(place).relative_to(folder).parts
+                tree.add(relative, None, HashInfo("md5", digest))
+        tree.digest()
+        return str(tree.hash_info.value)
 
     def file(self, path: str) -> Path | None:
         """Give a file with the recorded bytes of a path; None where they are nowhere here."""
