@@ -144,6 +144,8 @@ def trace_row(
     if audit not in audits:
         raise ParameterError(f"--audit {audit}: no such audit: {hint(audit, audits)}")
     predicted = str(places.predict(audit))
+    if not records[audits[audit]].parameters:
+        raise ParameterError(f"--audit {audit}: it has not run yet: `saliency-audit run`")
     with opened(root, digests(records.values()), commit) as files:
         dataset = str(records[audits[audit]].parameters[f"audits.{audit}"]["dataset"])
         folder = str(places.explain(audit))

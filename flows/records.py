@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from flows.git import git
+from saliency_audit.errors import DataError
 
 #: How many commits of dvc.lock are read to find the one that recorded a stage.
 DEPTH = 100
@@ -38,17 +39,25 @@ class Record:
 
 
 def read_records(root: Path, commit: str | None = None) -> dict[str, Record]:
-    """Read the stages of the checkout, or of a commit, each after what it needs."""
+    """Read the stages of the checkout, or of a commit, each after what it needs.
+
+    Raises DataError where DVC cannot read them.
+    """
     import networkx
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    with Repo(str(root), rev=commit) as repo:
-        graph = repo.index.graph
-        ordered = list(networkx.topological_sort(graph.reverse(copy=True)))
-        return {
-            _name(stage): _record(stage, sorted(_name(s) for s in graph.successors(stage)))
-            for stage in ordered
-        }
+    try:
+        with Repo(str(root), rev=commit) as repo:
+            graph = repo.index.graph
+            ordered = list(networkx.topological_sort(graph.reverse(copy=True)))
+            return {
+                _name(stage): _record(stage, sorted(_name(s) for s in graph.successors(stage)))
+                for stage in ordered
+            }
+    except DvcException as error:
+        where = f"revision {commit[:12]}" if commit else str(root)
+        raise DataError(f"{where}: DVC cannot read its stages: {error}") from None
 
 
 def _name(stage: Any) -> str:

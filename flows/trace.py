@@ -39,6 +39,8 @@ class Question:
 
     def ask(self, root: Path, revision: str | None, rows: bool) -> Trace:
         """Trace it; raises ParameterError where the question is not one of the two."""
+        if not (root / "dvc.yaml").is_file():
+            raise ParameterError(f"{root} has no dvc.yaml: run from the root of the repository")
         of_row = {"--label": self.label, "--method": self.method, "--audit": self.audit}
         if self.key is not None:
             given = [name for name, v in {"--image": self.image, **of_row}.items() if v is not None]

@@ -232,6 +232,15 @@ def test_names_are_those_of_stages_and_files_and_versions_those_of_dvc(checkout)
     assert wrote["outputFacets"]["outputStatistics"]["fileCount"] == 1
 
 
+def test_a_stage_of_a_worker_names_it(checkout):
+    folder = checkout / ".saliency" / "logs" / RUN
+    with Events(checkout, GRAPH, Sender(checkout, pytest.fail), Watch()) as events:
+        events.started("first", folder)
+        events.finished(Outcome("first", "ran", 1.0, folder / "first.log", where="gpu-2"))
+    ended = lines(events_file(checkout, RUN))[2]
+    assert ended["run"]["facets"]["saliencyAudit_stage"]["worker"] == "gpu-2"
+
+
 def test_a_repository_without_a_commit_or_origin_has_no_place(checkout):
     assert Code.of(checkout) == Code(None, None, None)
 
