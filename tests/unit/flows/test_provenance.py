@@ -53,6 +53,8 @@ def project(tmp_path_factory):
     path = tmp_path_factory.mktemp("project")
     (path / "raw").write_text("raw")
     (path / "dvc.yaml").write_text(json.dumps({"stages": STAGES}))
+    # As in this repository: else DVC writes a file of its own into the folder, and digests it.
+    (path / ".gitignore").write_text("/many/*\n")
     call(path, "git", "init", "-q")
     call(path, "dvc", "init", "-q")
     call(path, "dvc", "repro", "-q")
