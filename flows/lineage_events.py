@@ -57,6 +57,8 @@ STAGE_FACET, STAGE_SCHEMA = "saliencyAudit_stage", "urn:saliency-audit:lineage:1
 
 #: What an error's text may hold that nobody else should read.
 _IN_ADDRESS = re.compile(r"(?<=://)[^/\s@]+@")
+#: How git writes an address for short: host:path, with or without a name.
+_SHORT = re.compile(r"(?:[^@/]+@)?([^:/]+):(.+)")
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|AUTH", re.IGNORECASE)
 #: Looks at dvc.lock until it has a stage's record whole: another DVC may be writing it.
 LOOKS, PAUSE = 20, 0.1
@@ -115,19 +117,26 @@ class Code:
         except GitError:
             return cls(None, None, None)
         try:
-            return cls(commit, dirty, _address(git(root, "remote", "get-url", "origin").strip()))
+            return cls(commit, dirty, address(git(root, "remote", "get-url", "origin").strip()))
         except GitError:
             return cls(commit, dirty, None)
 
 
-def _address(remote: str) -> str:
-    """Give a repository's address without a person's name or password."""
+def address(remote: str) -> str:
+    """Give a repository's address as a URI without a person's name or password.
+
+    >>> address("https://me:word@example.org/a.git"), address("git@example.org:lab/a.git")
+    ('https://example.org/a.git', 'ssh://example.org/lab/a.git')
+    """
+    short = _SHORT.fullmatch(remote)
+    if short and "://" not in remote:
+        return f"ssh://{short[1]}/{short[2].lstrip('/')}"
     parts = urlsplit(remote)
     if parts.scheme in ("http", "https", "ssh"):
         host = parts.hostname or ""
         place = f"{host}:{parts.port}" if parts.port else host
         return urlunsplit((parts.scheme, place, parts.path, "", ""))
-    return redacted(remote)
+    return redacted(remote) if parts.scheme else Path(remote).resolve().as_uri()
 
 
 @dataclass

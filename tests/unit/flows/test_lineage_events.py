@@ -15,7 +15,7 @@ import yaml
 
 from flows.audit import Watch
 from flows.graph import Node
-from flows.lineage_events import Code, Events, redacted
+from flows.lineage_events import Code, Events, address, redacted
 from flows.lineage_sending import Sender, events_file, kept_file
 from flows.stages import Outcome
 
@@ -243,6 +243,19 @@ def test_a_stage_of_a_worker_names_it(checkout):
 
 def test_a_repository_without_a_commit_or_origin_has_no_place(checkout):
     assert Code.of(checkout) == Code(None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("remote", "uri"),
+    [
+        ("https://me:word@example.org:8443/a.git", "https://example.org:8443/a.git"),
+        ("ssh://git@example.org/lab/a.git", "ssh://example.org/lab/a.git"),
+        ("git@example.org:lab/a.git", "ssh://example.org/lab/a.git"),
+        ("/srv/git/a.git", "file:///srv/git/a.git"),
+    ],
+)
+def test_the_address_of_a_repository_is_a_uri_without_a_name(remote, uri):
+    assert address(remote) == uri
 
 
 @pytest.mark.parametrize(
