@@ -198,6 +198,41 @@ def clean(
     sys.exit(remove(Path.cwd(), keep, maps, yes))
 
 
+@app.command()
+def trace(
+    key: Annotated[
+        str | None,
+        typer.Argument(help="A metric, as `dvc metrics show` names it; the file may be left out."),
+    ] = None,
+    image: Annotated[
+        str | None, typer.Option(help="Trace a row instead: an image of --audit.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="One label of it; default: all.")] = None,
+    method: Annotated[str | None, typer.Option(help="One method; default: all.")] = None,
+    audit: Annotated[str | None, typer.Option(help="The audit that the row is of.")] = None,
+    rev: Annotated[
+        str | None, typer.Option(help="A git revision; default: what lies here.")
+    ] = None,
+    rows: Annotated[bool, typer.Option("--rows", help="List each row that enters.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print it as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Follow a number of the report back: rows, maps, method, weights, training data, source file.
+
+    Names each stage behind it with its files, whether these still have the digest that DVC
+    recorded, its parameters, its code and the commit, and checks that maps, model and method
+    belong together. Exit codes: 0 all agrees, 2 no such metric, image or revision, 3 a file cannot
+    be read, 5 something was changed or does not belong together.
+
+    Example: saliency-audit trace phantom_skin-cnn.certainty.rise.c_iou_auroc --rows
+    """
+    from flows.trace import Question, say_trace
+
+    question = Question(key, image, audit, label, method)
+    sys.exit(say_trace(Path.cwd(), question, rev, rows, as_json))
+
+
 def main() -> None:
     """Run the command line."""
     prepare(Path.cwd())

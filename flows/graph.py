@@ -26,7 +26,8 @@ class Node:
 
     ``stale`` is empty for a stage that is up to date by itself; it may still have to run when
     one that it needs has run. ``passes``: those of the model that it makes and that wait for it,
-    along the longest way, as far as its method says; 0 where nothing is known.
+    along the longest way, as far as its method says; 0 where nothing is known. ``reads`` and
+    ``writes``: the paths of its dependencies and outputs.
     """
 
     name: str
@@ -35,6 +36,8 @@ class Node:
     passes: int
     meta: Mapping[str, Any]
     description: str
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
 
 
 def read_graph(root: Path) -> dict[str, Node]:
@@ -59,6 +62,11 @@ def read_graph(root: Path) -> dict[str, Node]:
                 passes=passes[stage.addressing],
                 meta=stage.meta or {},
                 description=stage.desc or "",
+                # What it has of params.yaml is no file that it reads.
+                reads=tuple(
+                    dep.def_path for dep in stage.deps if dep.def_path != str(places.PARAMS)
+                ),
+                writes=tuple(out.def_path for out in stage.outs),
             )
             for stage in ordered
         }

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -159,6 +160,8 @@ def _run_flow(
     use_running(root)
     from flows.audit import audit
     from flows.display import Display
+    from flows.lineage_events import Events
+    from flows.lineage_sending import Sender
     from flows.remote import pools_of
 
     compute = load(["compute"], root / places.PARAMS).read("compute", Compute)
@@ -167,10 +170,18 @@ def _run_flow(
     for name, need in needs.items():
         machine.check(name, need)
     pools = pools_of(root) if any(need.pool for need in needs.values()) else None
-    with Display(console, len(names)) as display:
-        outcomes = audit(root, graph, names, machine, needs, display, pools)
+    sender = Sender(root, partial(_say_warning, console))
+    with (
+        Display(console, len(names)) as display,
+        Events(root, graph, sender, display) as watch,
+    ):
+        outcomes = audit(root, graph, names, machine, needs, watch, pools)
     remember(root)
     return outcomes
+
+
+def _say_warning(console: Console, text: str) -> None:
+    console.print(f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def _needs(graph: Mapping[str, Node], names: list[str], compute: Compute) -> dict[str, Need]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from flows.artifacts import digest_of
 from flows.git import entries, show
 from tasks import places
 
@@ -74,24 +75,14 @@ def _under(files: Mapping[str, str], path: str) -> dict[str, str]:
 
 
 def _content(main: Path, source: str) -> str:
-    """Give DVC's digest of a file or folder; what it has seen unchanged is not read again."""
-    from dvc.fs import localfs
+    """Give DVC's digest of a file or folder, "missing" where it is not there."""
     from dvc.repo import Repo
-    from dvc_data.hashfile.build import build
 
     path = main / source
     if not path.exists():
         return "missing"
     with Repo(str(main)) as repo:
-        _, _, found = build(
-            repo.cache.local,
-            str(path.resolve()),
-            localfs,
-            "md5",
-            dry_run=True,
-            ignore=repo.dvcignore,
-        )
-    return str(found.hash_info.value)
+        return digest_of(repo, path)
 
 
 def _digest(what: object) -> str:
