@@ -157,9 +157,9 @@ def _judge(
     """Wait until all is audited and nothing more comes; each once, with the same bytes."""
     until = time.monotonic() + LIMIT
     while serve.running and time.monotonic() < until:
-        if {audit.subject for audit in _audits_of(main)} >= set(truth):
-            if _ended(trial) >= runs:
-                break
+        known = {audit.subject for audit in _audits_of(main)}
+        if known >= set(truth) and _ended(trial) >= runs:
+            break
         time.sleep(0.5)
     trial.need(_ended(trial) >= runs, f"{_ended(trial)} of {runs} runs have ended")
     subjects = [audit.subject for audit in _audits_of(main)]

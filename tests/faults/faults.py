@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -341,7 +342,7 @@ with alive(root / ".saliency" / "send.lock") as held:
 
 def lost_lease(trial: Trial) -> None:
     """Prefect forgets that a stage holds a GPU: it goes on, it is said, no other gets the GPU."""
-    checkout, store, pool = _for_pool(trial)
+    checkout, _, pool = _for_pool(trial)
     spans = trial.folder / "spans.jsonl"
     (checkout / "hold.py").write_text(HOLD)
     path = checkout / "dvc.yaml"
@@ -368,7 +369,7 @@ def lost_lease(trial: Trial) -> None:
     trial.need(code == 0 and [x.split()[:1] for x in lines[:2]] == [["ran"], ["ran"]], str(lines))
     seen = sorted((json.loads(x) for x in spans.read_text().splitlines()), key=lambda s: s[2])
     trial.need(len(seen) == 2, f"stages ran {len(seen)} times, not twice")
-    for one, other in zip(seen, seen[1:], strict=False):
+    for one, other in pairwise(seen):
         trial.need(one[3] <= other[2], f"two stages held one GPU: {seen}")
     said = worker.started.errors() + worker.started.out.read_text()
     trial.need("lease" in said.lower(), "the worker's log says nothing of the lost lease")
@@ -406,8 +407,7 @@ def clock(trial: Trial) -> None:
 
 def conflict(trial: Trial) -> None:
     """Two branches have run the audit; their dvc.lock conflicts, and the run mends it."""
-    start = trial.random.choice(["predicted", "explained"])
-    checkout = trial.miniature.copy(start, trial.folder / "project")
+    checkout, start = trial.begin("predicted", "explained")
     _commit(checkout, "base")
     call(checkout, "git", "checkout", "-q", "-b", "theirs")
     key, value = trial.random.choice([("control_seed", 1), ("kept_fraction", 0.1)])

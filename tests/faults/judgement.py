@@ -31,7 +31,8 @@ def corrupt(checkout: Path, undisturbed: Mapping[str, Any], whole: bool) -> Iter
     found = entries(checkout)
     for name, entry in found.items():
         if name in undisturbed and entry != undisturbed[name]:
-            yield f"{name} is recorded otherwise than undisturbed: {_differs(entry, undisturbed[name])}"
+            what = _differs(entry, undisturbed[name])
+            yield f"{name} is recorded otherwise than undisturbed: {what}"
     kept = {name: entry for name, entry in found.items() if name in undisturbed}
     for path in sorted(objects(checkout, kept)):
         if not path.is_file():
@@ -44,9 +45,9 @@ def corrupt(checkout: Path, undisturbed: Mapping[str, Any], whole: bool) -> Iter
     yield from (f"{name} is not recorded" for name in sorted(set(undisturbed) - set(found)))
     for path in sorted((checkout / ".dvc" / "cache" / "files").rglob("*")):
         # DVC believes an object that it has made read-only, without reading it again.
-        if path.is_file() and path.stat().st_mode & 0o222 == 0:
-            if _md5(path) != (path.parent.name + path.name).removesuffix(".dir"):
-                yield f"{path.relative_to(checkout)} is protected, and not what its name says"
+        believed = path.is_file() and path.stat().st_mode & 0o222 == 0
+        if believed and _md5(path) != (path.parent.name + path.name).removesuffix(".dir"):
+            yield f"{path.relative_to(checkout)} is protected, and not what its name says"
     for entry in kept.values():
         for out in entry["outs"]:
             yield from _workspace(checkout, out)
@@ -112,9 +113,9 @@ def members(mark: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and process.environ().get(MARK) == mark:
-                if process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
+            ours = process.pid != os.getpid() and process.environ().get(MARK) == mark
+            if ours and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
         except psutil.Error:
             continue
     return found

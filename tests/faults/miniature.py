@@ -131,6 +131,54 @@ def own_settings(checkout: Path) -> None:
     )
 
 
+#: A stage that does next to nothing, under all that guards a real one.
+TOY = """
+import sys, time
+from pathlib import Path
+import yaml
+from tasks.stage import Context, Stage
+
+def run(context: Context, name: str) -> None:
+    for done in range(4):
+        context.progress(done, 4)
+        time.sleep(0.2)
+    path = Path(f"data/toy/{name}.txt")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{name} {yaml.safe_load(Path('params.yaml').read_text())['measures']}")
+
+STAGE = Stage("toy", ("name",), ("measures",), run)
+if __name__ == "__main__":
+    STAGE.main()
+"""
+#: What each toy stage reads.
+TOYS = {
+    "draw": "data/code/index.txt",
+    "left": "data/toy/draw.txt",
+    "right": "data/toy/draw.txt",
+    "join": "data/toy/left.txt",
+    "last": "data/toy/join.txt",
+}
+
+
+def make_toy(folder: Path, server: Mapping[str, str]) -> Miniature:
+    """Make one whose stages do next to nothing, for a sample that takes no time; `new` only."""
+    checkout = make_checkout(ROOT, folder / "new").path
+    (checkout / "tasks" / "toy.py").write_text(TOY)
+    tree = yaml.safe_load((checkout / "dvc.yaml").read_text())
+    body = {
+        "cmd": "python -m tasks.toy ${key}",
+        "params": ["measures"],
+        "deps": ["${item}"],
+        "outs": ["data/toy/${key}.txt"],
+    }
+    stages = {"code": tree["stages"]["code"], "toy": {"foreach": TOYS, "do": body}}
+    (checkout / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
+    call(checkout, "git", "add", "-A")
+    call(checkout, "git", *IDENTITY, "commit", "-q", "-m", "toy")
+    seconds, growth = run(folder, "new", server)
+    return Miniature(folder, entries(folder / "done"), {"new": seconds}, {"new": growth})
+
+
 def make(folder: Path, server: Mapping[str, str]) -> Miniature:
     """Make the miniature, or find the one that was made of the same code."""
     done = folder / "undisturbed.json"

@@ -74,7 +74,7 @@ def _ranges(numbers: list[int]) -> str:
     """Give numbers in short.
 
     >>> _ranges([1, 2, 3, 7])
-    '1–3, 7'
+    '1-3, 7'
     """
     runs: list[list[int]] = []
     for number in numbers:
@@ -82,7 +82,7 @@ def _ranges(numbers: list[int]) -> str:
             runs[-1].append(number)
         else:
             runs.append([number])
-    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in runs)
+    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs)
 
 
 def write(path: Path, shown: str, revision: str, results: list[Result]) -> None:

@@ -148,8 +148,11 @@ class Server:
             settings["PREFECT_API_DATABASE_CONNECTION_URL"] = self._address
         with (self._folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "flows.server"]
-                + ["--host", "127.0.0.1", "--port", str(self._port)],
+                [
+                    sys.executable,
+                    *"-m flows.server --host 127.0.0.1 --port".split(),
+                    str(self._port),
+                ],
                 cwd=ROOT,
                 env=environment(settings),
                 stdout=log,
