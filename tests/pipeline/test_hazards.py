@@ -277,6 +277,21 @@ def test_a_torn_list_of_readers_is_removed(small):
     assert small.run("one").state == "ran"
 
 
+def test_an_empty_entry_of_the_run_cache_stops_no_stage(small):
+    """A DVC that is killed, or has no space, between making the folder and writing in it."""
+    small.stage("one", WRITE)
+    assert small.run("one").state == "ran"
+    [entry] = (small.path / ".dvc" / "cache" / "runs").glob("*/*")
+    for file in entry.iterdir():
+        file.unlink()
+    for file in ("dvc.lock", "one.out"):
+        (small.path / file).unlink()
+    assert small.run("one").state == "failed", "DVC has learned to: no need to mend"
+    [said] = mend(small.path)
+    assert "run-cache" in said
+    assert small.run("one").state == "ran"
+
+
 def test_what_is_whole_is_left_as_it_is(small):
     small.stage("one", WRITE)
     small.run("one")
