@@ -35,7 +35,7 @@ def kill_stage(trial: Trial) -> None:
     trial.await_moment(run, start)
     victim = trial.await_stage(run)
     what = trial.random.choice(["stage", "dvc", "group"])
-    before = trial.recorded(checkout)
+    trial.note(checkout)
     if victim is None:
         trial.point += ", no stage was running"
     else:
@@ -48,7 +48,7 @@ def kill_stage(trial: Trial) -> None:
         kill_all({"stage": [victim], "dvc": above, "group": [*above, victim]}[what])
     code = run.wait()
     trial.need_clear(run, code, 0, 3)
-    trial.judge(checkout, before)
+    trial.judge(checkout)
 
 
 def kill_flow(trial: Trial) -> None:
@@ -56,7 +56,7 @@ def kill_flow(trial: Trial) -> None:
     checkout, start = trial.begin()
     run = trial.run(checkout)
     trial.await_moment(run, start)
-    before = trial.recorded(checkout)
+    trial.note(checkout)
     running = [" ".join(p.cmdline()[2:]) for p in trial.stages(run)]
     trial.point += f": {', '.join(running) or 'between stages'}"
     run.process.kill()
@@ -64,10 +64,9 @@ def kill_flow(trial: Trial) -> None:
     # Its stages end by themselves, soon: a run at once must wait for them, a later one not.
     if trial.random.random() < 0.5:
         trial.point += "; the next run at once"
-        counted = judgement.executions([checkout])
-        trial.finish(checkout, before, counted)
+        trial.finish(checkout, trial.before, trial.counted)
         return
-    trial.judge(checkout, before)
+    trial.judge(checkout)
 
 
 def kill_server(trial: Trial) -> None:
@@ -99,7 +98,7 @@ def _strike_at(trial: Trial, strike: Callable[[], None]) -> None:
     checkout, start = trial.begin()
     run = trial.run(checkout)
     trial.await_moment(run, start)
-    before = trial.recorded(checkout)
+    trial.note(checkout)
     running = [" ".join(p.cmdline()[2:]) for p in trial.stages(run)]
     trial.point += f": {', '.join(running) or 'between stages'}"
     strike()
@@ -109,7 +108,7 @@ def _strike_at(trial: Trial, strike: Callable[[], None]) -> None:
     trial.point += f"; the run gave {code}"
     if not trial.server.stands():
         trial.point += "; the server had to be restarted"
-    trial.judge(checkout, before)
+    trial.judge(checkout)
 
 
 def kill_worker(trial: Trial) -> None:
@@ -123,7 +122,7 @@ def kill_worker(trial: Trial) -> None:
     until = time.monotonic() + moment
     while run.running and time.monotonic() < until:
         time.sleep(0.05)
-    before = trial.recorded(checkout)
+    trial.note(checkout)
     runs = worker.processes("prefect.flow_engine", "prefect.engine")
     working = [" ".join(p.cmdline()[2:]) for p in worker.processes("tasks.")]
     trial.point = f"{moment:.1f} s after it took a stage: {what}; {working[-1:] or 'no stage'}"
@@ -142,7 +141,7 @@ def kill_worker(trial: Trial) -> None:
     trial.need_clear(run, code, 0)
     if what != "run":
         trial.problems += judgement.left_behind(mark)
-    trial.judge(checkout, before)
+    trial.judge(checkout)
     worker.stop()
     shutil.rmtree(store)
 
@@ -170,7 +169,7 @@ def _commit(checkout: Path, message: str) -> None:
 def two_runs(trial: Trial) -> None:
     """A second run in one clone is refused and names the first; one that waits ends well."""
     checkout, start = trial.begin("predicted", "explained")
-    base = trial.recorded(checkout)
+    trial.note(checkout)
     run = trial.run(checkout)
     _await_lock(checkout, run)
     trial.await_moment(run, start)
@@ -183,7 +182,7 @@ def two_runs(trial: Trial) -> None:
     )
     for started in (run, waits):
         trial.need_clear(started, started.wait(), 0)
-    trial.judge(checkout, base)
+    trial.judge(checkout)
     counted = judgement.executions([checkout])
     twice = [name for name, number in counted.items() if number > 1]
     trial.need(not twice, f"ran twice: {twice}")
@@ -198,14 +197,14 @@ def _await_lock(checkout: Path, run: Started) -> None:
 def by_hand(trial: Trial) -> None:
     """`dvc repro` by hand beside a run: the run ends well, and nothing is done twice."""
     checkout, start = trial.begin("predicted", "explained", "new")
-    base = trial.recorded(checkout)
+    trial.note(checkout)
     run = trial.run(checkout)
     trial.await_moment(run, start)
     hand = trial.start(checkout, "dvc", "repro")
     code, by_hand_code = run.wait(), hand.wait()
     trial.point += f"; by hand gave {by_hand_code}"
     trial.need_clear(run, code, 0)
-    trial.judge(checkout, base, logs=[hand.out])
+    trial.judge(checkout, [hand.out])
     counted = judgement.executions([checkout], [hand.out])
     twice = [name for name, number in counted.items() if number > 1]
     trial.need(not twice, f"ran twice: {twice}")
@@ -222,7 +221,7 @@ def full_disk(trial: Trial) -> None:
     trial.point = f"{share:.0%} of what is written from {start}"
     with _disk(trial.folder / "disk", size) as disk:
         checkout = trial.miniature.copy(start, disk / "project")
-        before = trial.recorded(checkout)
+        trial.note(checkout)
         run = trial.run(checkout)
         code = run.wait()
         trial.need_clear(run, code, 3)
@@ -231,7 +230,7 @@ def full_disk(trial: Trial) -> None:
             "No space left" in said or "space" in said, f"the full disk is not named: {said[-300:]}"
         )
         subprocess.run(["mount", "-o", "remount,size=1g", str(disk)], check=True)
-        trial.judge(checkout, before)
+        trial.judge(checkout)
         if trial.problems:
             shutil.copytree(checkout, trial.folder / "project", symlinks=True)
 
@@ -253,7 +252,7 @@ def remote_away(trial: Trial) -> None:
     """The DVC remote goes away while a worker computes or pushes, and comes back."""
     checkout, store, pool = _for_pool(trial)
     worker = Worker(trial, checkout, pool)
-    before = trial.recorded(checkout)
+    trial.note(checkout)
     run = trial.run(checkout)
     _await_computing(worker, run)
     moment, away = trial.random.uniform(0, 6), trial.random.uniform(5, 12)
@@ -265,14 +264,14 @@ def remote_away(trial: Trial) -> None:
     code = run.wait()
     trial.need_clear(run, code, 0)
     worker.stop()
-    trial.judge(checkout, before)
+    trial.judge(checkout)
 
 
 def remote_gone(trial: Trial) -> None:
     """The DVC remote goes away for good: a clear error; what was computed is not computed again."""
     checkout, store, pool = _for_pool(trial)
     worker = Worker(trial, checkout, pool)
-    before = trial.recorded(checkout)
+    trial.note(checkout)
     run = trial.run(checkout)
     _await_computing(worker, run)
     trial.point = "as it began to compute"
@@ -283,7 +282,7 @@ def remote_gone(trial: Trial) -> None:
     trial.need("push" in said or "remote" in said, f"the remote is not named: {said[-300:]}")
     _bring_back(store)
     computed = judgement.executions([], worker.logs())
-    trial.judge(checkout, before)
+    trial.judge(checkout)
     again = judgement.executions([], worker.logs())
     trial.problems += judgement.repeated(computed, computed, again)
     worker.stop()
@@ -396,13 +395,13 @@ def clock(trial: Trial) -> None:
     }
     run = trial.run(checkout, extra=extra)
     trial.await_moment(run, start)
-    before = trial.recorded(checkout)
+    trial.note(checkout)
     hours = trial.random.choice([-1, 1]) * trial.random.randint(1, 48)
     trial.point += f": by {hours:+d} hours"
     offset.write_text(f"{hours:+d}h")
     code = run.wait()
     trial.need_clear(run, code, 0)
-    trial.judge(checkout, before)
+    trial.judge(checkout)
 
 
 def conflict(trial: Trial) -> None:
@@ -420,15 +419,14 @@ def conflict(trial: Trial) -> None:
     call(checkout, "git", "checkout", "-q", "-b", "ours", "HEAD~1")
     trial.need(trial.run(checkout).wait() == 0, "our run failed")
     _commit(checkout, "ours")
-    before = trial.recorded(checkout)
+    trial.note(checkout)
     call(checkout, "git", *IDENTITY, "merge", "-q", "theirs", check=False)
     for name in call(checkout, "git", "diff", "--name-only", "--diff-filter=U").stdout.split():
         if name != "dvc.lock":
             call(checkout, "git", "checkout", "--ours", name)
     call(checkout, "git", "checkout", "ours", "--", "params.yaml")
     trial.need("<<<<<<<" in (checkout / "dvc.lock").read_text(), "there is no conflict")
-    counted = judgement.executions([checkout])
-    trial.finish(checkout, before, counted)
+    trial.finish(checkout, trial.before, trial.counted)
     said = trial.processes[-1].errors()
     trial.need("merge conflict" in said, f"the conflict is not named: {said[-300:]}")
 
@@ -453,13 +451,13 @@ def hang(trial: Trial) -> None:
     family = [victim, *victim.children(recursive=True)]
     for process in family:
         process.send_signal(signal.SIGSTOP)
-    before = trial.recorded(checkout)
+    trial.note(checkout)
     code = run.wait()
     trial.need_clear(run, code, 3)
     trial.need("still not done after 0.5 minutes" in run.errors(), f"not named: {run.errors()}")
     trial.need(not any(p.is_running() and p.status() != "zombie" for p in family), "still there")
     path.write_text(text)
-    trial.judge(checkout, before)
+    trial.judge(checkout)
 
 
 #: What can be injected, and how many trials each gets.

@@ -197,7 +197,6 @@ def make(folder: Path, server: Mapping[str, str]) -> Miniature:
     call(folder / "new", "git", "add", "-A")
     call(folder / "new", "git", *IDENTITY, "commit", "-q", "-m", "miniature")
     seconds, growth = {}, {}
-    run(folder, "new", server)  # modules are compiled now
     seconds["new"], growth["new"] = run(folder, "new", server)
     result = entries(folder / "done")
     for start, last in STARTS.items():
@@ -255,6 +254,7 @@ def rewind(source: Path, target: Path, last: str) -> None:
             found = re.search(r"tasks\.(\w+)", recorded.read_text())
             if found is None or found[1] not in kept:
                 recorded.unlink()
+                recorded.parent.rmdir()
     wanted = objects(target, text["stages"])
     for path in (target / ".dvc" / "cache" / "files").rglob("*"):
         if path.is_file() and path not in wanted:

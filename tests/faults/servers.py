@@ -150,7 +150,7 @@ class Server:
             self._process = subprocess.Popen(
                 [
                     sys.executable,
-                    *"-m flows.server --host 127.0.0.1 --port".split(),
+                    *["-m", "flows.server", "--host", "127.0.0.1", "--port"],
                     str(self._port),
                 ],
                 cwd=ROOT,

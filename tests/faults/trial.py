@@ -82,6 +82,8 @@ class Trial:
     def __post_init__(self) -> None:
         self.random = random.Random(f"{self.kind}-{self.seed}")
         self.mark = f"{self.kind}-{self.seed}-{uuid.uuid4().hex[:8]}"
+        self.before: set[str] = set()
+        self.counted: Counter[str] = Counter()
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
 
@@ -139,6 +141,11 @@ class Trial:
             time.sleep(0.02)
         return run.running
 
+    def note(self, checkout: Path, *logs: Path) -> None:
+        """Take note, as the fault strikes, of what is recorded, and how often each stage ran."""
+        self.before = self.recorded(checkout)
+        self.counted = judgement.executions([checkout], logs)
+
     def recorded(self, checkout: Path) -> set[str]:
         """Give the stages that DVC has recorded; looks again where it is just being written."""
         for _ in range(20):
@@ -179,24 +186,19 @@ class Trial:
     def judge(
         self,
         checkout: Path,
-        before: Iterable[str],
-        counted: Counter[str] | None = None,
         logs: Iterable[Path] = (),
-        clone: Path | None = None,
     ) -> None:
         """Check after the fault, make the next run, and check again.
 
-        ``before``: stages that were recorded as the fault struck; ``counted``: how often each ran
-        in this trial before it; ``logs``: what a DVC by hand has said.
+        ``logs``: what other DVCs have said than those of runs here.
         """
-        before, counted = set(before), counted or Counter()
-        logs, seen = list(logs), [checkout, *([clone] if clone else [])]
+        logs = list(logs)
         self.problems += judgement.left_behind(self.mark)
-        after = judgement.executions(seen, logs)
-        self.problems += judgement.repeated(before, counted, after)
+        after = judgement.executions([checkout], logs)
+        self.problems += judgement.repeated(self.before, self.counted, after)
         self.problems += judgement.corrupt(checkout, self.miniature.entries, whole=False)
-        recorded = before | set(entries(checkout))
-        self.finish(checkout, recorded, after, logs, clone)
+        recorded = self.before | set(entries(checkout))
+        self.finish(checkout, recorded, after, logs)
 
     def finish(
         self,
@@ -204,14 +206,12 @@ class Trial:
         recorded: Iterable[str],
         counted: Counter[str],
         logs: Iterable[Path] = (),
-        clone: Path | None = None,
     ) -> None:
         """Make the next run, which must end well and give the bytes of an undisturbed one."""
-        seen = [checkout, *([clone] if clone else [])]
         run = self.run(checkout)
         code = run.wait()
         self.need(code == 0, f"the next run gave {code}: {_last(run.errors())}")
-        last = judgement.executions(seen, logs)
+        last = judgement.executions([checkout], logs)
         self.problems += judgement.repeated(recorded, counted, last)
         self.problems += judgement.left_behind(self.mark)
         self.problems += judgement.corrupt(checkout, self.miniature.entries, whole=True)
