@@ -38,7 +38,9 @@ def mend(root: Path) -> list[str]:
 
 
 def remember(root: Path) -> None:
-    """Keep a copy of dvc.lock, if it can be read."""
+    """Keep a copy of dvc.lock, if there is one and it can be read."""
+    if not (root / "dvc.lock").is_file():
+        return  # the first stage of all has failed
     text = (root / "dvc.lock").read_text("utf-8", errors="replace")
     if _is_whole(text):
         with partial(root / COPY) as beside:

@@ -268,6 +268,12 @@ def test_a_merge_conflict_keeps_what_both_sides_recorded(small):
     assert {small.run(name).state for name in ("one", "two")} <= {"unchanged", "cached"}
 
 
+def test_where_nothing_was_recorded_there_is_nothing_to_remember(small):
+    """Seed 1 of `make faults ONLY=kill-stage` on the toy: the first stage was killed."""
+    remember(small.path)
+    assert not (small.path / COPY).exists()
+
+
 def test_a_torn_list_of_readers_is_removed(small):
     small.stage("one", WRITE)
     (small.path / ".dvc" / "tmp").mkdir(exist_ok=True)
