@@ -270,7 +270,7 @@ def serve_stages(root: Path, pool: str, name: str | None, slots: int, gpus: int,
     with alive(root / places.LOCAL / f"worker-{pool}.lock") as held:
         command = ["worker", "start", "--type", "process", "--pool", pool, "--name", name]
         process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", *command, "--limit", str(slots)],
+            [sys.executable, "-m", "flows.taking", *command, "--limit", str(slots)],
             cwd=root,
             env={
                 **os.environ,

@@ -25,6 +25,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=miniature.ROOT / ".saliency/faults")
     parser.add_argument("--markdown", type=Path, help="write the table to this file's end, too")
     parser.add_argument("--table", action="store_true", help="only show what is known")
+    parser.add_argument(
+        "--toy", action="store_true", help="stages that do next to nothing; not the events"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the folders of all trials")
     found = parser.parse_args()
     kinds = found.only.split(",") if found.only else list(FAULTS)
@@ -97,7 +100,9 @@ def make_trials(options: argparse.Namespace, code: str) -> None:
         return
     options.work.mkdir(parents=True, exist_ok=True)
     with Server(options.work / "server", Database()) as server:
-        mini = miniature.make(options.work / f"miniature-{code}", server.environment)
+        make = miniature.make_toy if options.toy else miniature.make
+        mini = make(options.work / "miniature", server.environment)
+        mini.take_flows()
         say(f"an undisturbed run takes {mini.seconds}")
         for number, (kind, seed) in enumerate(todo, 1):
             result = attempt(kind, seed, options, code, mini, server)
@@ -115,7 +120,7 @@ def main() -> int:
     options = arguments()
     # Whoever ends the series ends its servers, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    code = miniature.code_digest()
+    code = miniature.code_digest() + ("-toy" if options.toy else "")
     if not options.table:
         make_trials(options, code)
     latest = record.latest(record.read(options.results), code)

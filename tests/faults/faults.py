@@ -152,7 +152,8 @@ def _for_pool(trial: Trial) -> tuple[Path, Path, str]:
     pool = trial.mark
     path = checkout / "dvc.yaml"
     tree = yaml.safe_load(path.read_text())
-    tree["stages"]["explain"]["meta"]["pool"] = pool
+    stage = tree["stages"].get("explain") or tree["stages"]["toy"]["do"]
+    stage["meta"] = {**stage.get("meta", {}), "pool": pool}
     path.write_text(yaml.safe_dump(tree, sort_keys=False))
     store = trial.folder / "store"
     store.mkdir()
@@ -289,7 +290,7 @@ def remote_gone(trial: Trial) -> None:
 
 
 def _await_computing(worker: Worker, run: Started) -> None:
-    while run.running and not worker.processes("tasks.explain"):
+    while run.running and not worker.processes("tasks."):
         time.sleep(0.05)
 
 

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from tests.pipeline.conftest import make_checkout
 ROOT = Path(__file__).resolve().parents[2]
 AUDIT = "phantom_skin-tiny"
 #: What decides how a trial goes: its result stands as long as none of this changes.
-CODE = ("flows", "tasks", "saliency_audit", "tests/faults", "dvc.yaml", ".dvcignore")
+STAGES = ("tasks", "saliency_audit", "dvc.yaml", ".dvcignore", "params.yaml")
+CODE = (*STAGES, "flows", "tests/faults")
 #: States that a trial may start from: what is done already, by the last stage of it.
 STARTS = {"new": (), "predicted": ("predict",), "explained": ("explain",)}
 #: Stages in an order in which each follows what it needs.
@@ -50,10 +51,10 @@ def kind_of(stage: str) -> str:
     return stage.split("@", 1)[0]
 
 
-def code_digest() -> str:
+def code_digest(names: Iterable[str] = CODE) -> str:
     """Give a digest of the code under trial, and of the trials."""
     digest = hashlib.sha256()
-    for name in CODE:
+    for name in names:
         top = ROOT / name
         files = sorted(top.rglob("*")) if top.is_dir() else [top]
         for path in files:
@@ -115,13 +116,21 @@ class Miniature:
     def copy(self, start: str, target: Path) -> Path:
         """Give a fresh checkout in a state."""
         shutil.copytree(self.folder / start, target, symlinks=True)
+        # No stage's result depends on it: the undisturbed one stands when it changes.
+        shutil.rmtree(target / "flows")
+        shutil.copytree(self.flows, target / "flows")
         own_settings(target)
         return target
 
     @property
-    def stages(self) -> set[str]:
-        """Names of all stages."""
-        return set(self.entries)
+    def flows(self) -> Path:
+        """The flows under trial, as they were when the series began."""
+        return self.folder / "flows"
+
+    def take_flows(self) -> None:
+        """Take the flows as they are now."""
+        shutil.rmtree(self.flows, ignore_errors=True)
+        shutil.copytree(ROOT / "flows", self.flows)
 
 
 def own_settings(checkout: Path) -> None:
@@ -162,6 +171,9 @@ TOYS = {
 
 def make_toy(folder: Path, server: Mapping[str, str]) -> Miniature:
     """Make one whose stages do next to nothing, for a sample that takes no time; `new` only."""
+    folder = folder.with_name(f"{folder.name}-toy")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     checkout = make_checkout(ROOT, folder / "new").path
     (checkout / "tasks" / "toy.py").write_text(TOY)
     tree = yaml.safe_load((checkout / "dvc.yaml").read_text())
@@ -176,14 +188,17 @@ def make_toy(folder: Path, server: Mapping[str, str]) -> Miniature:
     call(checkout, "git", "add", "-A")
     call(checkout, "git", *IDENTITY, "commit", "-q", "-m", "toy")
     seconds, growth = run(folder, "new", server)
-    return Miniature(folder, entries(folder / "done"), {"new": seconds}, {"new": growth})
+    made = Miniature(folder, entries(folder / "done"), {"new": seconds}, {"new": growth})
+    made.take_flows()
+    return made
 
 
 def make(folder: Path, server: Mapping[str, str]) -> Miniature:
-    """Make the miniature, or find the one that was made of the same code."""
-    done = folder / "undisturbed.json"
-    if done.is_file():
-        found = json.loads(done.read_text())
+    """Make the miniature, or find the one that was made of the same stages."""
+    folder = folder.with_name(f"{folder.name}-{code_digest(STAGES)}")
+    known = folder / "undisturbed.json"
+    if known.is_file():
+        found = json.loads(known.read_text())
         return Miniature(folder, found["entries"], found["seconds"], found["growth"])
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -206,7 +221,7 @@ def make(folder: Path, server: Mapping[str, str]) -> Miniature:
             if entries(folder / "tried") != result:
                 raise RuntimeError(f"undisturbed runs from {start} give other bytes")
     shutil.rmtree(folder / "tried")
-    done.write_text(json.dumps({"entries": result, "seconds": seconds, "growth": growth}))
+    known.write_text(json.dumps({"entries": result, "seconds": seconds, "growth": growth}))
     return Miniature(folder, result, seconds, growth)
 
 
@@ -249,7 +264,7 @@ def rewind(source: Path, target: Path, last: str) -> None:
                 path = target / out["path"]
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
     (target / "dvc.lock").write_text(yaml.safe_dump(text, sort_keys=False))
-    for recorded in (target / ".dvc" / "cache" / "runs").rglob("*"):
+    for recorded in list((target / ".dvc" / "cache" / "runs").rglob("*")):
         if recorded.is_file():
             found = re.search(r"tasks\.(\w+)", recorded.read_text())
             if found is None or found[1] not in kept:
