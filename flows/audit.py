@@ -23,6 +23,7 @@ from prefect.artifacts import (
 )
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
@@ -39,7 +40,7 @@ from tasks import places
 #: Seconds between two looks at the running stages.
 POLL = 0.2
 #: What Prefect's client raises where its server, or the server's database, does not answer.
-UNANSWERED = (httpx.HTTPError, PrefectHTTPStatusError)
+UNANSWERED = (httpx.HTTPError, PrefectHTTPStatusError, ConcurrencySlotAcquisitionError)
 #: Seconds between two attempts to start a stage then, and for which it is tried.
 PAUSE, PATIENCE = 2.0, 180.0
 
@@ -259,7 +260,7 @@ def _schedule(
             watch.tick()
             continue
         machine.release(name)
-        result: object = active.pop(name).result(raise_on_failure=False)
+        result = _result(active.pop(name))
         if unanswered.again(name, result):
             waiting.insert(0, name)
             continue
@@ -305,6 +306,14 @@ class Unanswered:
     def waits(self, waiting: Sequence[str]) -> bool:
         """Say whether one of some stages waits to be tried again."""
         return any(name in self._next for name in waiting)
+
+
+def _result(future: PrefectFuture[Outcome]) -> object:
+    """Give what a task gave, or what it broke by: a task may break before it has a state."""
+    try:
+        return future.result(raise_on_failure=False)
+    except UNANSWERED as error:
+        return error
 
 
 def _outcome(name: str, result: object) -> Outcome:

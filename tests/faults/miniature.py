@@ -136,7 +136,7 @@ class Miniature:
 def own_settings(checkout: Path) -> None:
     """Keep all that DVC writes within the checkout."""
     (checkout / ".dvc" / "config.local").write_text(
-        f"[core]\n    site_cache_dir = {checkout / '.dvc' / 'site'}\n"
+        f"[core]\n    site_cache_dir = {checkout / '.dvc' / 'tmp' / 'site'}\n"
     )
 
 
@@ -253,7 +253,6 @@ def rewind(source: Path, target: Path, last: str) -> None:
     """Copy a checkout and take back all that follows a stage."""
     shutil.copytree(source, target, symlinks=True)
     shutil.rmtree(target / ".saliency")
-    shutil.rmtree(target / ".dvc" / "site", ignore_errors=True)
     shutil.rmtree(target / ".dvc" / "tmp", ignore_errors=True)
     text = yaml.safe_load((target / "dvc.lock").read_text())
     kept = set(ORDER[: ORDER.index(last) + 1])

@@ -252,7 +252,7 @@ class Worker:
         self.starts = 0
         call(trial.folder, "git", "clone", "-q", str(checkout), str(self.clone))
         (self.clone / ".dvc" / "config.local").write_text(
-            f"[core]\n    site_cache_dir = {self.clone / '.dvc' / 'site'}\n"
+            f"[core]\n    site_cache_dir = {self.clone / '.dvc' / 'tmp' / 'site'}\n"
         )
         self.start()
 
