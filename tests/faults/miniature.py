@@ -164,8 +164,7 @@ TOYS = {
     "draw": "data/code/index.txt",
     "left": "data/toy/draw.txt",
     "right": "data/toy/draw.txt",
-    "join": "data/toy/left.txt",
-    "last": "data/toy/join.txt",
+    "last": "data/toy/left.txt",
 }
 
 
