@@ -213,7 +213,7 @@ def by_hand(trial: Trial) -> None:
 
 def full_disk(trial: Trial) -> None:
     """The disk of the checkout fills up half-way, and is made larger later."""
-    start = trial.random.choice(["new", "predicted", "explained"])
+    start = trial.draw("new", "predicted", "explained")
     source = trial.miniature.folder / start
     share = trial.random.uniform(0.05, 0.9)
     size = size_of(source) + int(share * trial.miniature.growth[start])

@@ -89,10 +89,13 @@ class Trial:
 
     def begin(self, *starts: str) -> tuple[Path, str]:
         """Give a fresh checkout in a state drawn from some, and its name."""
-        wanted = starts or ("new", "predicted", "predicted", "explained")
-        known = [start for start in wanted if start in self.miniature.seconds]
-        start = self.random.choice(known or list(self.miniature.seconds))
+        start = self.draw(*(starts or ("new", "predicted", "predicted", "explained")))
         return self.miniature.copy(start, self.folder / "project"), start
+
+    def draw(self, *starts: str) -> str:
+        """Draw a state from some; a toy has one only."""
+        known = [start for start in starts if start in self.miniature.seconds]
+        return self.random.choice(known or list(self.miniature.seconds))
 
     def start(
         self, folder: Path, *command: str, extra: Mapping[str, str] | None = None, mark: str = ""
