@@ -95,9 +95,17 @@ def entries(checkout: Path) -> dict[str, Any]:
     """Give what DVC has recorded, by stage, as far as it can be read."""
     try:
         tree = yaml.safe_load((checkout / "dvc.lock").read_text("utf-8", errors="replace"))
-        return {n: e for n, e in tree["stages"].items() if isinstance(e, dict) and "outs" in e}
+        return {name: entry for name, entry in tree["stages"].items() if _is_whole(entry)}
     except (OSError, yaml.YAMLError, TypeError, KeyError, AttributeError):
         return {}
+
+
+def _is_whole(entry: Any) -> bool:
+    """Say whether an entry was not cut by what ended its DVC."""
+    outs = entry.get("outs") if isinstance(entry, dict) else None
+    return bool(outs) and all(
+        re.fullmatch(r"[0-9a-f]{32}(\.dir)?", str(out.get("md5"))) for out in outs
+    )
 
 
 @dataclass(frozen=True)

@@ -201,7 +201,9 @@ class Server:
             if found["id"] in lease.get("resource_ids", []):
                 path.unlink()
                 lost += 1
-        self.ask("POST", "/v2/concurrency_limits/decrement", {"names": [limit], "slots": lost})
+        if lost:
+            body = {"names": [limit], "slots": lost}
+            self.ask("POST", "/v2/concurrency_limits/decrement", body)
         return lost
 
     def ask(self, verb: str, path: str, body: object = None) -> Any:

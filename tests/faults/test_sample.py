@@ -83,7 +83,7 @@ class TestJudgement:
     def test_another_result_is_seen(self, finished, toy):
         path = finished / "dvc.lock"
         md5 = entries(finished)["toy@last"]["outs"][0]["md5"]
-        path.write_text(path.read_text().replace(md5, "0" * 32))
+        path.write_text(path.read_text().replace(md5, "f" * 32))
         problems = list(judgement.corrupt(finished, toy.entries, whole=False))
         assert any("toy@last is recorded otherwise" in problem for problem in problems)
 
