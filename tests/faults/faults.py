@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +21,7 @@ import yaml
 
 from . import judgement
 from .events import event_during, event_twice
-from .miniature import IDENTITY, call, size_of
+from .miniature import IDENTITY, call
 from .trial import SkippedError, Started, Trial, Worker, kill_all
 
 #: Seconds until something that died is started again, as systemd would.
@@ -214,14 +214,13 @@ def by_hand(trial: Trial) -> None:
 def full_disk(trial: Trial) -> None:
     """The disk of the checkout fills up half-way, and is made larger later."""
     start = trial.draw("new", "predicted", "explained")
-    source = trial.miniature.folder / start
-    share = trial.random.uniform(0.05, 0.9)
-    size = size_of(source) + int(share * trial.miniature.growth[start])
-    # Folders take a page each, too.
-    size += 4096 * sum(path.is_dir() for path in source.rglob("*"))
+    share = trial.random.uniform(0.05, 0.8)
     trial.point = f"{share:.0%} of what is written from {start}"
-    with _disk(trial.folder / "disk", size) as disk:
+    with _disk(trial.folder / "disk") as disk:
         checkout = trial.miniature.copy(start, disk / "project")
+        taken = os.statvfs(disk)
+        used = (taken.f_blocks - taken.f_bfree) * taken.f_frsize
+        _resize(disk, used + int(share * trial.miniature.growth[start]))
         trial.note(checkout)
         run = trial.run(checkout)
         code = run.wait()
@@ -230,16 +229,20 @@ def full_disk(trial: Trial) -> None:
         trial.need(
             "No space left" in said or "space" in said, f"the full disk is not named: {said[-300:]}"
         )
-        subprocess.run(["mount", "-o", "remount,size=1g", str(disk)], check=True)
+        _resize(disk, 2**30)
         trial.judge(checkout)
         if trial.problems:
             shutil.copytree(checkout, trial.folder / "project", symlinks=True)
 
 
+def _resize(disk: Path, size: int) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
+
+
 @contextmanager
-def _disk(folder: Path, size: int):
+def _disk(folder: Path) -> Iterator[Path]:
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={2**30}", "none", str(folder)]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     if found.returncode != 0:
         raise SkippedError(f"no disk may be mounted here: {found.stderr.strip()}")

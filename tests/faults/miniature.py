@@ -238,7 +238,7 @@ def run(folder: Path, start: str, server: Mapping[str, str]) -> tuple[float, int
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(folder / start, target, symlinks=True)
     own_settings(target)
-    before, began = size_of(target), time.monotonic()
+    began = time.monotonic()
     call(target, sys.executable, "-m", "flows", "run", extra=server)
     took = time.monotonic() - began
     if start == "new":
@@ -246,7 +246,7 @@ def run(folder: Path, start: str, server: Mapping[str, str]) -> tuple[float, int
         for compiled in target.rglob("__pycache__"):
             there = folder / start / compiled.relative_to(target)
             shutil.copytree(compiled, there, dirs_exist_ok=True)
-    return took, size_of(target) - before
+    return took, size_of(target) - size_of(folder / start)
 
 
 def size_of(folder: Path) -> int:
