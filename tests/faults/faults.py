@@ -6,6 +6,7 @@ What must hold after any fault is in judgement.py; here is what is particular to
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
