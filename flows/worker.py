@@ -29,7 +29,7 @@ from prefect.states import Completed, Failed
 from flows.git import GitError, commit_of, git
 from flows.locked import put
 from flows.placement import Need, Place, gpus_here
-from flows.stages import Listener, Outcome, Runner, Running, alive
+from flows.stages import Listener, Outcome, Runner, Running, alive, error_of
 from flows.worktrees import FOLDER, Worktree, create
 from saliency_audit.errors import AuditError, DataError, ParameterError
 from tasks import places
@@ -245,13 +245,13 @@ def _dvc(worktree: Worktree, heart: Heart, verb: str, *arguments: str) -> None:
         found = worktree.call("dvc", "--wait-for-lock", verb, *arguments)
         if found.returncode == 0:
             return
-        said = (found.stderr.strip() or found.stdout.strip()).splitlines() or ["no output"]
-        heart.line(f"dvc {verb} failed ({attempt + 1} of {PUSHES}): {said[-1]}")
+        said = error_of(found.stderr.strip() or found.stdout)
+        heart.line(f"dvc {verb} failed ({attempt + 1} of {PUSHES}): {said}")
         if attempt + 1 < PUSHES:
             time.sleep(pause)
             pause *= 2
     raise DataError(
-        f"dvc {verb} of {arguments[-1]} failed {PUSHES} times: {said[-1]}: what was computed is "
+        f"dvc {verb} of {arguments[-1]} failed {PUSHES} times: {said}: what was computed is "
         "kept in the worker's cache, and is pushed when the stage is sent again"
     )
 
