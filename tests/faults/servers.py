@@ -9,11 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from flows.server import answers, free_port
+from flows.stages import alive
+from tasks.supervision import RUN
 
 from .miniature import ROOT, environment
 
@@ -98,6 +101,7 @@ class Server:
         self._url = f"http://127.0.0.1:{self._port}/api"
         self._process: subprocess.Popen[bytes] | None = None
         self._address: str | None = None
+        self._held = ExitStack()
         self.restarts = 0
 
     @property
@@ -108,6 +112,8 @@ class Server:
     def __enter__(self) -> Server:
         """Start it."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        # It ends with this process, however that ends: it looks whether a file is held.
+        self._held.enter_context(alive(self._folder / "alive.lock"))
         if self.database is not None:
             self._address = self.database.make()
         try:
@@ -124,6 +130,7 @@ class Server:
         _traceback: TracebackType | None,
     ) -> None:
         """Stop it."""
+        self._held.close()
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             try:
@@ -142,6 +149,7 @@ class Server:
             "PREFECT_SERVER_API_AUTH_STRING": PASSWORD,
             "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            RUN: str(self._folder / "alive.lock"),
             **self.environment,
         }
         if self._address is not None:

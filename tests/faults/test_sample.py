@@ -31,7 +31,7 @@ def toy(tmp_path_factory, server):
     return make_toy(tmp_path_factory.mktemp("toy"), server.environment)
 
 
-@pytest.mark.parametrize("kind", ["kill-stage", "kill-flow", "conflict"])
+@pytest.mark.parametrize("kind", ["kill-stage", "kill-flow"])
 def test_a_fault_costs_nothing_that_was_recorded(kind, tmp_path, toy, server):
     trial = Trial(kind, 1, tmp_path / "trial", toy, server)
     try:
