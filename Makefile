@@ -16,11 +16,12 @@ export GX_ANALYTICS_ENABLED = false
 # DVC does not put its own environment first on PATH, and stages must run in it.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help install audit test check bench lock clean
+.PHONY: help install audit test faults check bench lock clean
 
 help:
 	@echo 'make audit    install, run the default audit, say where the report is'
 	@echo 'make test     install, lint, check types and layers, run all tests'
+	@echo 'make faults   inject faults into a miniature audit; goes on where it was stopped'
 	@echo 'make check    lint, types and layers only'
 	@echo 'make bench    measure against peers and floors, as ratios'
 	@echo 'make install  make .venv'
@@ -49,6 +50,13 @@ check: install
 	ruff format --check .
 	mypy
 	lint-imports --no-cache
+
+# ONLY=kill-flow: one kind, or several with commas; SEED=17: that trial, even if it passed;
+# TRIALS=2: of each kind; MARKDOWN=docs/faults.md: where the table goes, too.
+faults: install
+	python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(TRIALS),--trials $(TRIALS)) $(if $(RESULTS),--results $(RESULTS)) \
+	  $(if $(MARKDOWN),--markdown $(MARKDOWN))
 
 # ONLY=quick: methods on ResNet-18 at 96 px alone.
 bench: install

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -11,6 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 from uuid import UUID
 
+import httpx
 from prefect import flow, tags, task
 from prefect.artifacts import (
     create_link_artifact,
@@ -20,6 +23,8 @@ from prefect.artifacts import (
 )
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
@@ -28,11 +33,16 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.graph import Node
 from flows.placement import Machine, Need, Place
 from flows.remote import Pools
+from flows.server import ServerError
 from flows.stages import Listener, Outcome, Runner, Running, alive
 from tasks import places
 
 #: Seconds between two looks at the running stages.
 POLL = 0.2
+#: What Prefect's client raises where its server, or the server's database, does not answer.
+UNANSWERED = (httpx.HTTPError, PrefectHTTPStatusError, ConcurrencySlotAcquisitionError)
+#: Seconds between two attempts to start a stage then, and for which it is tried.
+PAUSE, PATIENCE = 2.0, 180.0
 
 
 class Watch:
@@ -109,6 +119,7 @@ def audit(
     run = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     folder = root / ".saliency" / "logs" / run
     running = Running()
+    ended: list[dict[str, Outcome]] = []
     # A stage that was sent away waits in a thread, and takes no slot.
     sent = sum(needs[name].pool is not None for name in plan)
 
@@ -127,6 +138,7 @@ def audit(
             # Prefect waits for its tasks before it gives an interrupt on: end what they wait for.
             running.stop()
             raise
+        ended.append(outcomes)
         _show(root, graph, plan, outcomes)
         failed = [name for name, outcome in outcomes.items() if outcome.state == "failed"]
         if failed:
@@ -136,9 +148,24 @@ def audit(
     with alive(folder / "alive.lock") as held:
         try:
             state = saliency_audit(return_state=True)
+        except UNANSWERED as error:
+            if not ended:
+                raise ServerError(f"{_unanswered(error)}; finished stages are kept") from None
         finally:
             running.stop()
-    return state.result(raise_on_failure=False)  # type: ignore[return-value]
+    if not ended:
+        found: object = state.result(raise_on_failure=False)
+        if isinstance(found, UNANSWERED):
+            raise ServerError(f"{_unanswered(found)}; finished stages are kept")
+        assert isinstance(found, BaseException)
+        raise found
+    # The stages have ended, whether Prefect's server has heard of it or not.
+    return ended[0]
+
+
+def _unanswered(error: BaseException) -> str:
+    where = os.environ.get("PREFECT_API_URL", "of this run")
+    return f"the Prefect server at {where} does not answer ({error or type(error).__name__})"
 
 
 def _counts(plan: list[str], outcomes: Mapping[str, Outcome]) -> str:
@@ -211,18 +238,21 @@ def _schedule(
     end, when there is nothing to do beside it.
     """
     waiting = sorted(plan, key=lambda name: -graph[name].passes)
+    unanswered = Unanswered()
     active: dict[str, PrefectFuture[Outcome]] = {}
     outcomes: dict[str, Outcome] = {}
     # A future's state asks the server each time; its callback costs nothing.
     ended: SimpleQueue[str] = SimpleQueue()
     while waiting or active:
         for name in [n for n in waiting if _ready(graph[n], plan, outcomes)]:
+            if not unanswered.due(name):
+                continue
             place = machine.place(name, needs[name])
             if place is not None:
                 waiting.remove(name)
                 active[name] = submit(name, place)
                 active[name].add_done_callback(partial(_note, ended, name))
-        if not active:
+        if not active and not unanswered.waits(waiting):
             break
         try:
             name = ended.get(timeout=POLL)
@@ -230,7 +260,11 @@ def _schedule(
             watch.tick()
             continue
         machine.release(name)
-        outcomes[name] = _outcome(name, active.pop(name))
+        result = _result(active.pop(name))
+        if unanswered.again(name, result):
+            waiting.insert(0, name)
+            continue
+        outcomes[name] = _outcome(name, result)
         watch.finished(outcomes[name])
     return outcomes
 
@@ -247,9 +281,45 @@ def _ready(node: Node, plan: list[str], outcomes: Mapping[str, Outcome]) -> bool
     )
 
 
-def _outcome(name: str, future: PrefectFuture[Outcome]) -> Outcome:
-    result: object = future.result(raise_on_failure=False)
+class Unanswered:
+    """Stages that could not start because Prefect's server did not answer: tried again for a time.
+
+    Its tasks ask it before they start. A server that is restarted ends no run so.
+    """
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+        self._next: dict[str, float] = {}
+
+    def again(self, name: str, result: object) -> bool:
+        """Say whether a stage whose task gave ``result`` is to be tried again."""
+        if not isinstance(result, UNANSWERED):
+            return False
+        now = time.monotonic()
+        self._next[name] = now + PAUSE
+        return now - self._since.setdefault(name, now) < PATIENCE
+
+    def due(self, name: str) -> bool:
+        """Say whether a stage may be tried now."""
+        return time.monotonic() >= self._next.get(name, 0.0)
+
+    def waits(self, waiting: Sequence[str]) -> bool:
+        """Say whether one of some stages waits to be tried again."""
+        return any(name in self._next for name in waiting)
+
+
+def _result(future: PrefectFuture[Outcome]) -> object:
+    """Give what a task gave, or what it broke by: a task may break before it has a state."""
+    try:
+        return future.result(raise_on_failure=False)
+    except UNANSWERED as error:
+        return error
+
+
+def _outcome(name: str, result: object) -> Outcome:
     if isinstance(result, Outcome):
         return result
+    if isinstance(result, UNANSWERED):
+        return Outcome(name, "failed", 0.0, Path(), _unanswered(result))
     # The task itself broke, not the stage.
     return Outcome(name, "failed", 0.0, Path(), str(result))

@@ -32,6 +32,8 @@ def prepare(root: Path) -> None:
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_LEVEL": "INFO",
         "PREFECT_CLI_COLORS": "false",
+        # A server whose database is just being restarted says 500: ask again.
+        "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)

@@ -38,7 +38,9 @@ def mend(root: Path) -> list[str]:
 
 
 def remember(root: Path) -> None:
-    """Keep a copy of dvc.lock, if it can be read."""
+    """Keep a copy of dvc.lock, if there is one and it can be read."""
+    if not (root / "dvc.lock").is_file():
+        return  # the first stage of all has failed
     text = (root / "dvc.lock").read_text("utf-8", errors="replace")
     if _is_whole(text):
         with partial(root / COPY) as beside:
@@ -62,7 +64,24 @@ def await_orphans(root: Path) -> Iterator[str]:
 
 def _mended(root: Path, dry: bool) -> Iterator[str]:
     yield from _mend_rwlock(root, dry)
+    yield from _mend_run_cache(root, dry)
     yield from _mend_lock_file(root, dry)
+
+
+def _mend_run_cache(root: Path, dry: bool) -> Iterator[str]:
+    """Remove folders of DVC's run-cache that hold nothing: DVC makes one before it writes in it.
+
+    Where it was killed between the two, or the disk was full, it would fail on that stage for good.
+    """
+    from dvc.repo import Repo
+
+    with Repo(str(root)) as repo:
+        folder = Path(repo.stage_cache.cache_dir)
+    empty = [path for path in folder.glob("*/*") if path.is_dir() and not any(path.iterdir())]
+    for path in empty if not dry else ():
+        path.rmdir()
+    if empty:
+        yield f"{len(empty)} empty entries of DVC's run-cache (a DVC was stopped there): removed"
 
 
 def _mend_rwlock(root: Path, dry: bool) -> Iterator[str]:

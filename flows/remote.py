@@ -167,11 +167,12 @@ def _await(client: Any, run: UUID, listener: Listener) -> dict[str, Any]:
             return _told(state.message) or {"state": "failed", "error": state.message}
         if state.is_final():
             raise WorkerDiedError(f"the worker ended as {state.name}: {state.message}")
-        # As long as it waits for a worker, it may wait as long as it takes.
-        if not state.is_running() or beat != seen:
+        # As long as it waits for a worker, it may wait as long as it takes. Pending it has one: if
+        # that dies before it has begun, no other takes it.
+        if state.is_scheduled() or (state.type, beat) != seen:
             if beat is not None:
                 listener.progress(round(float(beat[1] or 0)), 100)
-            seen, since = beat, time.monotonic()
+            seen, since = (state.type, beat), time.monotonic()
         elif time.monotonic() - since > silence:
             raise WorkerDiedError(f"its worker gave no sign of life for {silence:.0f} s")
 

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -24,7 +25,7 @@ from flows.server import use_running
 from flows.stages import Outcome
 from flows.validation import check_parameters
 from saliency_audit.compute import Compute
-from saliency_audit.errors import AuditError, ParameterError
+from saliency_audit.errors import AuditError, DataError, ParameterError
 from tasks import places
 from tasks.params import load
 from tasks.stage import BAD_PARAMETER, FAILED, INTERRUPTED
@@ -76,6 +77,16 @@ def run_audit(root: Path, jobs: int | None, dry_run: bool, wait: bool, as_json: 
         return BUSY
     except AuditError as error:
         return complain(console, error)
+    except (OSError, sqlite3.OperationalError) as error:
+        # SQLite, which DVC and the store of maps keep their notes in, has errors of its own for a
+        # disk that is full.
+        return complain(
+            console,
+            DataError(
+                f"the machine refused: {error}: see that the disk of {root} has space and can be "
+                "written; finished stages are kept"
+            ),
+        )
     except KeyboardInterrupt:
         console.print("interrupted: finished stages are kept; run again to go on", style="red")
         return INTERRUPTED

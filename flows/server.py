@@ -30,6 +30,9 @@ STATE = places.LOCAL / "server.json"
 SECRET = places.LOCAL / "server.secret"
 #: Seconds that a server may take to come up.
 PATIENCE = 120.0
+#: Where Prefect keeps who holds what of a worker. In memory, its default, a server that is
+#: restarted forgets the holders and not the count: a GPU would never be free again.
+LEASES = "prefect.server.concurrency.lease_storage.filesystem"
 
 
 class ServerError(AuditError):
@@ -144,6 +147,7 @@ def _await(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE", LEASES)
     from prefect.cli import app
 
     follow_run(end_self)

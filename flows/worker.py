@@ -29,7 +29,7 @@ from prefect.states import Completed, Failed
 from flows.git import GitError, commit_of, git
 from flows.locked import put
 from flows.placement import Need, Place, gpus_here
-from flows.stages import Listener, Outcome, Runner, Running, alive
+from flows.stages import Listener, Outcome, Runner, Running, alive, error_of
 from flows.worktrees import FOLDER, Worktree, create
 from saliency_audit.errors import AuditError, DataError, ParameterError
 from tasks import places
@@ -39,6 +39,8 @@ from tasks.supervision import end_self, follow_run
 CLONE, NAME = "SALIENCY_CLONE", "SALIENCY_WORKER"
 #: Seconds between two signs of life.
 BEAT = 5.0
+#: Seconds after which Prefect takes back what a worker that died held; it allows no fewer.
+LEASE = 60.0
 #: Attempts to push to the remote, and seconds before the second; doubled each time.
 PUSHES, PAUSE = 6, 2.0
 #: What a stage that the flow sends holds, as its name in Prefect.
@@ -171,7 +173,11 @@ def _holding(clone: Path, worker: str, need: Need) -> Iterator[Place]:
             if number:
                 held.enter_context(
                     concurrency(
-                        limit, occupy=number, strict=True, raise_on_lease_renewal_failure=False
+                        limit,
+                        occupy=number,
+                        lease_duration=LEASE,
+                        strict=True,
+                        raise_on_lease_renewal_failure=False,
                     )
                 )
         yield Place(0, held.enter_context(hold_gpus(clone, gpus_here(), need.gpus)))
@@ -239,12 +245,13 @@ def _dvc(worktree: Worktree, heart: Heart, verb: str, *arguments: str) -> None:
         found = worktree.call("dvc", "--wait-for-lock", verb, *arguments)
         if found.returncode == 0:
             return
-        said = (found.stderr.strip() or found.stdout.strip()).splitlines() or ["no output"]
-        heart.line(f"dvc {verb} failed ({attempt + 1} of {PUSHES}): {said[-1]}")
-        time.sleep(pause)
-        pause *= 2
+        said = error_of(found.stderr.strip() or found.stdout)
+        heart.line(f"dvc {verb} failed ({attempt + 1} of {PUSHES}): {said}")
+        if attempt + 1 < PUSHES:
+            time.sleep(pause)
+            pause *= 2
     raise DataError(
-        f"dvc {verb} of {arguments[-1]} failed {PUSHES} times: {said[-1]}: what was computed is "
+        f"dvc {verb} of {arguments[-1]} failed {PUSHES} times: {said}: what was computed is "
         "kept in the worker's cache, and is pushed when the stage is sent again"
     )
 
@@ -263,7 +270,7 @@ def serve_stages(root: Path, pool: str, name: str | None, slots: int, gpus: int,
     with alive(root / places.LOCAL / f"worker-{pool}.lock") as held:
         command = ["worker", "start", "--type", "process", "--pool", pool, "--name", name]
         process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", *command, "--limit", str(slots)],
+            [sys.executable, "-m", "flows.taking", *command, "--limit", str(slots)],
             cwd=root,
             env={
                 **os.environ,

@@ -268,12 +268,33 @@ def test_a_merge_conflict_keeps_what_both_sides_recorded(small):
     assert {small.run(name).state for name in ("one", "two")} <= {"unchanged", "cached"}
 
 
+def test_where_nothing_was_recorded_there_is_nothing_to_remember(small):
+    """Seed 1 of `make faults ONLY=kill-stage` on the toy: the first stage was killed."""
+    remember(small.path)
+    assert not (small.path / COPY).exists()
+
+
 def test_a_torn_list_of_readers_is_removed(small):
     small.stage("one", WRITE)
     (small.path / ".dvc" / "tmp").mkdir(exist_ok=True)
     (small.path / ".dvc" / "tmp" / "rwlock").write_text('{"read": {"/a/b')
     [said] = mend(small.path)
     assert "torn" in said
+    assert small.run("one").state == "ran"
+
+
+def test_an_empty_entry_of_the_run_cache_stops_no_stage(small):
+    """A DVC that is killed, or has no space, between making the folder and writing in it."""
+    small.stage("one", WRITE)
+    assert small.run("one").state == "ran"
+    [entry] = (small.path / ".dvc" / "cache" / "runs").glob("*/*")
+    for file in entry.iterdir():
+        file.unlink()
+    for file in ("dvc.lock", "one.out"):
+        (small.path / file).unlink()
+    assert small.run("one").state == "failed", "DVC has learned to: no need to mend"
+    [said] = mend(small.path)
+    assert "run-cache" in said
     assert small.run("one").state == "ran"
 
 

@@ -1,0 +1,1 @@
+"""Faults injected for real into a miniature audit: `make faults` runs them all."""
