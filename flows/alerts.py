@@ -72,13 +72,13 @@ class Email:
 class Alerts:
     """Of what one is told, and how.
 
-    ``on``: of what; ``webhook``, ``slack``: an environment variable with the address, or
+    ``about``: of what; ``webhook``, ``slack``: an environment variable with the address, or
     ``block/<name>`` of the Prefect server; ``email``: by e-mail; ``late_minutes``: after its time
     an audit that has not begun counts as missed; ``silent_minutes``: without a sign of life a
     worker counts as silent. None: not this way.
     """
 
-    on: tuple[str, ...] = TOLD
+    about: tuple[str, ...] = TOLD
     webhook: str | None = None
     slack: str | None = None
     email: Email | None = None
@@ -87,7 +87,7 @@ class Alerts:
 
     def __post_init__(self) -> None:
         """Check the values; raises ParameterError."""
-        refuse_unknown(self.on, KINDS, "on: ")
+        refuse_unknown(self.about, KINDS, "alerts.about: ")
         for way in ("webhook", "slack"):
             source = getattr(self, way)
             if source is not None:
@@ -166,8 +166,8 @@ def plain(text: str) -> str:
 def said(alerts: Alerts) -> str:
     """Say in one line of what one is told, and how.
 
-    >>> said(Alerts()), said(Alerts(on=("failed",), slack="S"))
+    >>> said(Alerts()), said(Alerts(about=("failed",), slack="S"))
     ('nobody', 'by slack, of failed')
     """
     ways = ", ".join(alerts.ways)
-    return f"by {ways}, of {', '.join(alerts.on)}" if ways and alerts.on else "nobody"
+    return f"by {ways}, of {', '.join(alerts.about)}" if ways and alerts.about else "nobody"

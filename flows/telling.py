@@ -214,10 +214,10 @@ def _automations(
     trigger = told["trigger"]
     found = {}
     name = f"{PREFIX}{way.name}"
-    reactive = {**trigger, "match": {**trigger["match"], KIND: [*alerts.on, "tried"]}}
+    reactive = {**trigger, "match": {**trigger["match"], KIND: [*alerts.about, "tried"]}}
     actions = [{**action, "block_document_id": block} for action in told["actions"]]
     wanted = {name: reactive}
-    if apart and "silent" in alerts.on:
+    if apart and "silent" in alerts.about:
         wanted[f"{name}{APART}"] = {
             "type": "event",
             "posture": "Proactive",

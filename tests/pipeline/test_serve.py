@@ -100,7 +100,7 @@ def clone(checkout, models, root):
         "revision": "main",
         "models": [str(models)],
         "cron": "0 3 1 1 *",
-        "alerts": {"webhook": "MY_HOOK", "on": ["changed", "same", "failed"]},
+        "alerts": {"webhook": "MY_HOOK", "about": ["changed", "same", "failed"]},
     }
     (checkout.path / "deploy" / "serve.yaml").write_text(yaml.safe_dump(served))
     checkout.call("git", "branch", "-m", "main")
