@@ -87,7 +87,7 @@ class Alerts:
 
     def __post_init__(self) -> None:
         """Check the values; raises ParameterError."""
-        refuse_unknown(self.about, KINDS, "alerts.about: ")
+        refuse_unknown(self.about, KINDS, "about: ")
         for way in ("webhook", "slack"):
             source = getattr(self, way)
             if source is not None:

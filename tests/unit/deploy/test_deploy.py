@@ -376,7 +376,7 @@ class TestAlerts:
             ("{about: [faild]}", "about: faild: did you mean failed?"),
             ("{late_minutes: 0}", "late_minutes is 0"),
             ("{silent_minutes: .nan}", "silent_minutes is nan"),
-            ("{slack: https://hooks.slack.com/services/T/B/word}", "alerts.slack: give the NAME"),
+            ("{slack: https://hooks.slack.com/services/T/B/word}", "slack: give the NAME"),
             ("{webhook: 3}", "alerts.webhook"),
             ("{email: {to: [a@b.c], sender: a@b.c, server: 'smtps://u:word@h'}}", "give the NAME"),
             ("{email: {to: [], sender: a@b.c, server: SMTP}}", "email.to is empty"),
