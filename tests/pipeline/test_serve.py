@@ -28,17 +28,13 @@ from flows.registry import sha256_of
 
 AUDIT = "skin-given"
 #: Seconds that an audit may take on a busy machine.
-PATIENCE = 180
-#: The graph that is audited: one stage, slow enough for something to happen meanwhile. What the
-#: real graph gives in a worktree is tried elsewhere.
-GRAPH = {
-    "stages": {
-        "judge": {
-            "cmd": "python judge.py",
-            "deps": ["judge.py", "classifiers/given"],
-            "metrics": [{"reports/phantom_skin/metrics.json": {"cache": False}}],
-        }
-    }
+PATIENCE = 300
+#: What is audited by, besides the stage of the code: slow enough for something to happen meanwhile.
+#: What the real graph gives in a worktree is tried elsewhere.
+STAGE = {
+    "cmd": "python judge.py",
+    "deps": ["judge.py", "classifiers/given"],
+    "metrics": [{"reports/phantom_skin/metrics.json": {"cache": False}}],
 }
 JUDGE = """
 import hashlib, json, pathlib, time
@@ -113,7 +109,9 @@ def clone(checkout, models, root):
     tree = checkout.params()
     tree["audits"] = {AUDIT: {"dataset": "phantom_skin", "classifier": "given", "images": 4}}
     checkout.write_params(tree)
-    (checkout.path / "dvc.yaml").write_text(yaml.safe_dump(GRAPH))
+    code = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]["code"]
+    graph = {"stages": {"code": code, "judge": STAGE}}
+    (checkout.path / "dvc.yaml").write_text(yaml.safe_dump(graph))
     (checkout.path / "judge.py").write_text(JUDGE)
     checkout.call("dvc", "add", "-q", str(weights))
     checkout.call("cp", "-r", str(root / "deploy"), ".")
@@ -134,7 +132,8 @@ def clone(checkout, models, root):
 class Served:
     """What serves, and where."""
 
-    def __init__(self, clone, port, hook):
+    def __init__(self, clone, port, told):
+        hook, self.told = told
         self.clone, self.port = clone, port
         self.log = clone.path.parent / "serve.log"
         environment = {**os.environ, "MY_HOOK": hook, "CI": "1"}
@@ -186,7 +185,7 @@ class Served:
 @pytest.fixture(scope="module")
 def served(clone, told):
     """The clone, served; what it started is ended, whatever happens."""
-    found = Served(clone, free_port(), told[0])
+    found = Served(clone, free_port(), told)
     yield found
     for member in [*descendants(found.process), found.process]:
         if member.poll() is None if member is found.process else member.is_running():
@@ -203,8 +202,9 @@ def descendants(process):
 @pytest.fixture(scope="module")
 def secret(clone, served):
     """The password, once the first audit is made."""
-    wait_for(lambda: served.process.poll() is not None or served.audits())
+    wait_for(lambda: served.process.poll() is not None or served.told)
     assert served.process.poll() is None, served.log.read_text()
+    assert served.told[0]["about"]["state"] == "changed", served.told[0]
     return (clone.path / ".saliency" / "server.secret").read_text()
 
 
