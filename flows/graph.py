@@ -16,6 +16,8 @@ from tasks import code, params, places
 
 #: Images of an audit that explains all it has.
 MANY = 1000
+#: Why a stage is stale that dvc.lock does not know.
+NEVER = "never run"
 
 
 @dataclass(frozen=True)
@@ -105,13 +107,16 @@ def _reasons(stage: Any) -> list[str]:
     reasons: list[str] = []
     if not stage.changed():
         return reasons
+    if stage.cmd and not any(item.hash_info for item in (*stage.deps, *stage.outs)):
+        # DVC calls whatever it has no record of modified.
+        return [NEVER]
     for entry in stage.status(check_updates=False).get(stage.addressing, []):
         if isinstance(entry, str):
             reasons.append(entry)
             continue
         for kind, changes in entry.items():
             reasons += [f"{name}: {what}" for name, what in _flat(changes)] or [kind]
-    return reasons or ["never run"]
+    return reasons or [NEVER]
 
 
 def _flat(changes: Mapping[str, Any]) -> list[tuple[str, str]]:

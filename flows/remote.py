@@ -124,7 +124,7 @@ def pools_of(root: Path) -> Pools:
 def _deployment(client: Any, need: Need) -> UUID:
     """Register the flow that workers run, for a pool; gives its id."""
     from prefect.client.schemas.actions import WorkPoolCreate
-    from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
+    from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
     assert need.pool is not None
     try:
@@ -134,7 +134,7 @@ def _deployment(client: Any, need: Need) -> UUID:
             client.create_work_pool(WorkPoolCreate(name=need.pool, type="process"))
     if need.mutex is not None:
         # Another stage of the same mutex may make it at this moment.
-        with suppress(PrefectHTTPStatusError):
+        with suppress(ObjectAlreadyExists):
             client.upsert_global_concurrency_limit_by_name(mutex_limit(need.mutex), 1)
     flow = client.create_flow_from_name("stage")
     return UUID(
