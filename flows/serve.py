@@ -55,9 +55,10 @@ def serve_audits(root: Path, config: Path | None, host: str, port: int) -> int:
     except AuditError as error:
         return complain(console, error)
     except KeyboardInterrupt:
-        console.print("no longer serving", highlight=False)
-        return INTERRUPTED
-    return 0
+        pass
+    # Prefect's runner takes SIGTERM itself, and returns.
+    console.print("no longer serving", highlight=False)
+    return INTERRUPTED
 
 
 def _check_host(host: str) -> None:

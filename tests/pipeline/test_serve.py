@@ -338,7 +338,7 @@ def test_the_clone_stays_as_it_is(both, clone):
     assert clone.call("git", "log", "--oneline", "main").stdout.count("\n") == 1
 
 
-def test_its_end_ends_all_that_it_started(both, served, clone, models):
+def test_its_end_ends_all_that_it_started(secret, served, clone, models):
     folder = clone.path / ".saliency" / "worktrees"
     before = len(list(folder.iterdir()))
     clone.audit("retrained", "given", str(models / "v3.safetensors"), "--no-update")
