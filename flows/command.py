@@ -95,6 +95,18 @@ def serve(
 
 
 @app.command()
+def alert() -> None:
+    """Send a message by every way under alerts in deploy/serve.yaml, and say which arrive.
+
+    `serve` must be running. Exit codes: 0 all were sent, 2 there is no way to tell anybody,
+    3 one was not sent, or no server runs.
+    """
+    from flows.telling import try_alerts
+
+    sys.exit(try_alerts(Path.cwd()))
+
+
+@app.command()
 def worker(
     pool: Annotated[str, typer.Option(help="Work pool to take stages from.")],
     name: Annotated[

@@ -16,7 +16,8 @@ from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 
-from flows.events import DATASET_CHANGED, FAILED, FINISHED, RETRAINED, emit
+from flows.alerts import letter, plain
+from flows.events import DATASET_CHANGED, FAILED, FINISHED, RETRAINED, EventError, emit
 from flows.git import commit_of
 from flows.imports import newest
 from flows.pending import announce, pending, withdraw
@@ -64,18 +65,37 @@ def re_audit(
         if release is not None:
             withdraw(main, release)
         finding = Finding("failed", "unknown", error=str(error))
-    return _ended(finding, reason)
+    except Exception as error:
+        # A bug must not be the one failure that nobody is told of.
+        _tell(main, Finding("failed", "unknown", error=f"a bug: {error!r}"), reason)
+        raise
+    return _ended(main, finding, reason)
 
 
-def _ended(finding: Finding, reason: str) -> State[Any]:
+def _ended(main: Path, finding: Finding, reason: str) -> State[Any]:
     """Tell who listens how an audit ended, if there was one."""
     if finding.state in ("unchanged", "busy"):
         return Completed(message=finding.state)
-    name = FAILED if finding.state in ("failed", "stopped") else FINISHED
-    emit(name, finding.branch or finding.subject, {"reason": reason, **finding.payload()})
-    if name == FAILED:
+    if _tell(main, finding, reason) == FAILED:
         return Failed(message=finding.error or finding.state)
     return Completed(message=f"{finding.state}: {finding.branch}")
+
+
+def _tell(main: Path, finding: Finding, reason: str) -> str:
+    """Send the event that an audit ends with; gives its name.
+
+    A server that does not take it does not undo the audit, which is committed by now.
+    """
+    name = FAILED if finding.state in ("failed", "stopped") else FINISHED
+    facts = {"reason": reason, **finding.payload()}
+    if finding.error:
+        facts["error"] = plain(finding.error)
+    told = {**facts, **letter(finding.state, main, facts)}
+    try:
+        emit(name, finding.branch or finding.subject, told, finding.state)
+    except EventError as error:
+        get_run_logger().warning("nobody could be told: %s", error)
+    return name
 
 
 @flow(name="watch", persist_result=False)

@@ -15,25 +15,37 @@ RETRAINED = "classifier.retrained"
 DATASET_CHANGED = "dataset.changed"
 FINISHED = "audit.finished"
 FAILED = "audit.failed"
+#: A time of the schedule passed without an audit; a worker, or what serves, gives no sign of life.
+MISSED = "schedule.missed"
+SILENT = "worker.silent"
+SERVING = "audits.served"
+#: A person tries whether a message arrives.
+TRIED = "alert.tried"
+#: The label of an event's resource that says what one may be told of.
+KIND = "saliency-audit.kind"
 
 
 class EventError(AuditError):
     """An event could not be sent."""
 
 
-def emit(event: str, name: str, payload: Mapping[str, Any]) -> None:
-    """Send an event to the Prefect server in use; returns when the server has it.
+def emit(event: str, name: str, payload: Mapping[str, Any], kind: str | None = None) -> str:
+    """Send an event to the Prefect server in use; gives its id when the server has it.
 
-    ``name``: what it is about; raises EventError where no server takes it.
+    ``name``: what it is about; ``kind``: what one may be told of by it. Raises EventError where no
+    server takes it.
     """
     import httpx
     from prefect.client.orchestration import get_client
     from prefect.events import Event, Resource
 
-    kind = event.split(".", 1)[0]
+    about = event.split(".", 1)[0]
+    labels = {} if kind is None else {KIND: kind}
     sent = Event(
         event=event,
-        resource=Resource({"prefect.resource.id": f"saliency-audit.{kind}.{_slug(name)}"}),
+        resource=Resource(
+            {"prefect.resource.id": f"saliency-audit.{about}.{_slug(name)}", **labels}
+        ),
         payload=dict(payload),
     )
     try:
@@ -45,6 +57,7 @@ def emit(event: str, name: str, payload: Mapping[str, Any]) -> None:
             f"{event} was not sent: {error}: is `saliency-audit serve` running, or PREFECT_API_URL "
             "set to a server's address?"
         ) from None
+    return str(sent.id)
 
 
 def _slug(name: str) -> str:

@@ -72,14 +72,19 @@ def read_graph(root: Path) -> dict[str, Node]:
         }
 
 
+#: What the command of a stage that computes maps says after `python`; audit and method follow.
+EXPLAIN = ["-m", "tasks.explain"]
+
+
 def _passes(ordered: list[Any], graph: Any, tree: Mapping[str, Any]) -> dict[str, int]:
     """Give the passes of the model from each stage on, along the longest way through the graph."""
     found: dict[str, int] = {}
     for stage in reversed(ordered):
         following = [found[waiting.addressing] for waiting in graph.predecessors(stage)]
-        # A file that `dvc add` or `dvc import` tracks is a stage without a command.
-        _, _, module, *arguments = (stage.cmd or "- - -").split()
-        own = _own_passes(tree, *arguments) if module == "tasks.explain" else 0
+        # A file that `dvc add` or `dvc import` tracks is a stage without a command; a stage of
+        # somebody's own may have any, or a list of them.
+        words = stage.cmd.split() if isinstance(stage.cmd, str) else []
+        own = _own_passes(tree, *words[3:]) if words[1:3] == EXPLAIN and len(words) == 5 else 0
         found[stage.addressing] = own + max(following, default=0)
     return found
 

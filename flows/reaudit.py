@@ -225,7 +225,6 @@ def _commit(
 ) -> None:
     """Commit what an audit wrote, on a branch of its own."""
     path = worktree.path
-    git(path, "switch", "--quiet", "--create", branch)
     # What stages wrote and imports brought; .gitignore leaves out what DVC keeps.
     git(path, "add", "--all")
     stages = [stage["state"] for stage in told["stages"].values()]
@@ -243,6 +242,8 @@ def _commit(
     message = "\n\n".join([title, body, "\n".join(trailers)])
     options = identity(path)
     git(path, *options, "commit", "--quiet", "--allow-empty", "--no-verify", "--message", message)
+    # Last: a branch says that the audit of its subject is made, also to one that looks meanwhile.
+    git(path, "switch", "--quiet", "--create", branch)
 
 
 def _push(worktree: Worktree, remote: str, branch: str, tell: Tell) -> None:

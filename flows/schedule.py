@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from flows.alerts import Alerts
 from flows.registry import NAME
 from saliency_audit.errors import ParameterError
 from saliency_audit.naming import refuse_unknown_fields
@@ -22,7 +23,8 @@ class Schedule:
     ``cron``: when, whatever happened, or None; ``timezone``: of it; ``watch_minutes``: between two
     looks at imports, watched files and raw data, or None; ``models``: folders and beginnings of
     addresses that new weights may come from, from the root of the clone; ``watch``: per classifier
-    a file that holds its newest weights; ``push``: a git remote that gets each audit, or None.
+    a file that holds its newest weights; ``push``: a git remote that gets each audit, or None;
+    ``alerts``: of what one is told, and how.
     """
 
     revision: str = "main"
@@ -32,6 +34,7 @@ class Schedule:
     models: tuple[str, ...] = ()
     watch: Mapping[str, str] = field(default_factory=dict)
     push: str | None = None
+    alerts: Alerts = field(default_factory=Alerts)
 
     def __post_init__(self) -> None:
         """Check the values; raises ParameterError."""

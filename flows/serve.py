@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from flows.alerts import said
 from flows.events import DATASET_CHANGED, RETRAINED
 from flows.git import commit_of, refuse_dirty
 from flows.run import complain, interruptible
 from flows.schedule import Schedule, read_schedule
-from flows.server import SECRET, served
+from flows.server import SECRET, served, use_running
+from flows.signs import watch_signs
 from flows.stages import alive
+from flows.telling import register, take_addresses
 from saliency_audit.errors import AuditError, ParameterError
 from tasks import places
 from tasks.stage import INTERRUPTED
@@ -36,6 +39,8 @@ def serve_audits(root: Path, config: Path | None, host: str, port: int) -> int:
         commit = commit_of(root, schedule.revision)
         _check_host(host)
         cron = _cron(schedule)
+        ways = take_addresses(schedule.alerts)
+        apart = use_running(root) is not None
         if config is not None:
             from flows.deployments import CONFIG
 
@@ -45,13 +50,15 @@ def serve_audits(root: Path, config: Path | None, host: str, port: int) -> int:
             os.environ[RUN] = str(held.resolve())
             with served(root, host, port) as url:
                 _say(console, root, schedule, commit, url)
-                asyncio.run(_serve(_deployments(schedule, cron)))
+                asyncio.run(register(root, schedule.alerts, ways, apart))
+                asyncio.run(_serve(root, schedule, _deployments(schedule, cron)))
     except AuditError as error:
         return complain(console, error)
     except KeyboardInterrupt:
-        console.print("no longer serving", highlight=False)
-        return INTERRUPTED
-    return 0
+        pass
+    # Prefect's runner takes SIGTERM itself, and returns.
+    console.print("no longer serving", highlight=False)
+    return INTERRUPTED
 
 
 def _check_host(host: str) -> None:
@@ -88,6 +95,7 @@ def _say(console: Console, root: Path, schedule: Schedule, commit: str, url: str
         + (f"every {schedule.watch_minutes:g} minutes" if schedule.watch_minutes else "never"),
         f"  weights may come from: {', '.join(schedule.models) or 'nowhere'}",
         f"  each audit is committed as audit/<date>-<digest>, pushed to: {schedule.push or 'none'}",
+        f"  told: {said(schedule.alerts)}",
     ]
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -138,7 +146,7 @@ def _deployments(schedule: Schedule, cron: CronSchedule | None) -> list[Any]:
     return deployments
 
 
-async def _serve(deployments: list[Any]) -> None:
+async def _serve(root: Path, schedule: Schedule, deployments: list[Any]) -> None:
     """Register the deployments and run what comes due, one at a time, until cancelled."""
     from prefect.client.orchestration import get_client
     from prefect.runner import Runner
@@ -151,7 +159,11 @@ async def _serve(deployments: list[Any]) -> None:
     async with get_client() as client:
         # What changed while nobody served.
         await client.create_flow_run_from_deployment(known[0], parameters={"reason": "start"})
-    await runner.start()
+    done = watch_signs(root, schedule, str(known[0]))
+    try:
+        await runner.start()
+    finally:
+        done.set()
 
 
 def _from(key: str) -> dict[str, Any]:

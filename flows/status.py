@@ -13,12 +13,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from flows.alerts import said
 from flows.audits import past_audits
 from flows.git import GitError
 from flows.graph import plan, read_graph
 from flows.run import complain
 from flows.schedule import read_schedule
 from flows.server import use_running
+from flows.signs import asking, workers
 from flows.worktrees import FOLDER, listed
 from saliency_audit.errors import AuditError
 from tasks import places
@@ -43,8 +45,10 @@ def status(root: Path) -> dict[str, Any]:
     url = use_running(root)
     graph = read_graph(root)
     names = plan(graph)
+    schedule = read_schedule(root)
     return {
-        "schedule": asdict(read_schedule(root)),
+        "schedule": asdict(schedule),
+        "alerts": said(schedule.alerts),
         "server": url,
         "last_audits": _last(root),
         "stages": len(graph),
@@ -102,11 +106,7 @@ def _served() -> dict[str, Any]:
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-
-        def ask(path: str, what: dict[str, Any]) -> Any:
-            answer = client._client.post(path, json=what)
-            answer.raise_for_status()
-            return answer.json()
+        ask = asking(client)
 
         def runs(state: str) -> list[dict[str, Any]]:
             chosen = {"flow_runs": {"state": {"type": {"any_": [state]}}}, "limit": 20}
@@ -118,23 +118,8 @@ def _served() -> dict[str, Any]:
         return {
             "next": runs("SCHEDULED"),
             "running": runs("RUNNING"),
-            "workers": _workers(ask),
+            "workers": workers(ask),
         }
-
-
-def _workers(ask: Callable[[str, dict[str, Any]], Any]) -> list[dict[str, Any]]:
-    found = []
-    for pool in ask("/work_pools/filter", {}):
-        for worker in ask(f"/work_pools/{pool['name']}/workers/filter", {}):
-            found.append(
-                {
-                    "pool": pool["name"],
-                    "name": worker["name"],
-                    "status": worker["status"],
-                    "last_sign": worker["last_heartbeat_time"],
-                }
-            )
-    return found
 
 
 def _size(paths: list[Path]) -> int:
@@ -162,6 +147,7 @@ def _draw(console: Console, found: dict[str, Any]) -> None:
     say = _lines(console)
     say(f"server: {found['server'] or 'none runs (saliency-audit serve)'}")
     say(f"schedule: {schedule['cron'] or 'none'} {schedule['timezone']}, of {schedule['revision']}")
+    say(f"told: {found['alerts']}")
     for kind in ("next", "running"):
         for run in found[kind]:
             say(f"{kind}: {run['name']}, {run['at']}")

@@ -14,10 +14,11 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from math import ceil
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from prefect import flow
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
@@ -283,9 +284,23 @@ def serve_stages(root: Path, pool: str, name: str | None, slots: int, gpus: int,
         )
         try:
             return process.wait()
+        except KeyboardInterrupt:
+            process.terminate()
+            process.wait()
+            _say_goodbye(pool, name)
+            raise
         finally:
             process.terminate()
             process.wait()
+
+
+def _say_goodbye(pool: str, name: str) -> None:
+    """Have the server forget a worker that was ended: it has not gone silent."""
+    import httpx
+    from prefect.client.orchestration import get_client
+
+    with suppress(httpx.HTTPError), get_client(sync_client=True) as client:
+        client._client.delete(f"/work_pools/{quote(pool)}/workers/{quote(name)}")
 
 
 def refuse_without_remote(root: Path) -> None:

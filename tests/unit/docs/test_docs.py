@@ -18,6 +18,7 @@ import networkx
 import pytest
 import yaml
 
+from flows.schedule import read_schedule
 from flows.validation import check_parameters
 from saliency_audit.errors import ParameterError
 from saliency_audit.models.specification import read_specification
@@ -99,7 +100,9 @@ def test_yaml_is_valid_and_says_which_file_it_belongs_to(block):
     assert isinstance(yaml.safe_load(block.text), dict)
     assert block.text.startswith("# "), "begin the block with a comment that names the file"
     name = first_comment(block)
-    assert re.fullmatch(r"params\.yaml(, wrong)?|classifiers/\w+/model\.yaml", name)
+    assert re.fullmatch(
+        r"params\.yaml(, wrong)?|classifiers/\w+/model\.yaml|deploy/serve\.yaml", name
+    )
 
 
 @pytest.fixture
@@ -122,12 +125,20 @@ def write_model(folder, block):
 
 MODELS = [block for block in YAML if first_comment(block).endswith("model.yaml")]
 PARAMS = [block for block in YAML if first_comment(block) == "params.yaml"]
+SERVED = [block for block in YAML if first_comment(block) == "deploy/serve.yaml"]
 WRONG = [block for block in YAML if first_comment(block) == "params.yaml, wrong"]
 
 
 @pytest.mark.parametrize("block", MODELS, ids=lambda block: block.place)
 def test_a_model_yaml_is_one(block, tmp_path):
     read_specification(write_model(tmp_path, block))
+
+
+@pytest.mark.parametrize("block", SERVED, ids=lambda block: block.place)
+def test_an_excerpt_of_serve_yaml_is_read(block, tmp_path):
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / first_comment(block)).write_text(block.text)
+    read_schedule(tmp_path)
 
 
 @pytest.mark.parametrize("block", PARAMS, ids=lambda block: block.place)
@@ -242,7 +253,8 @@ def test_every_saliency_audit_command_that_is_named_exists():
     for page, line in named:
         words = line.split()
         assert words[1] in known, f"{name_of(page)} names `{line}`"
-        options = {option for p in known[words[1]].params for option in p.opts}
+        parameters = known[words[1]].params
+        options = {option for p in parameters for option in (*p.opts, *p.secondary_opts)}
         for word in words[2:]:
             if word.startswith("-"):
                 assert word in options, f"{name_of(page)} names `{line}`"
