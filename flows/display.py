@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from flows.audit import Watch
 from flows.stages import Outcome, read_progress
+from flows.watch import Watch
 
 #: How each end of a stage is shown.
 MARKS = {"ran": "[green]ran[/]", "cached": "[cyan]cached[/]", "unchanged": "[cyan]unchanged[/]"}

@@ -37,7 +37,7 @@ import json, sys
 from pathlib import Path
 from flows.environment import prepare
 prepare(Path.cwd())
-from flows.audit import Watch, audit
+from flows.audit import audit
 from flows.graph import Node
 from flows.placement import Machine, Need
 meta = json.loads(sys.argv[1])
