@@ -206,7 +206,7 @@ def reproduce(
     ] = 1e-5,
     band: Annotated[
         float,
-        typer.Option(min=0, help="By how much a trained model's accuracy or Dice may differ."),
+        typer.Option(min=0, help="By how much accuracy, AUROC or Dice may differ."),
     ] = 0.05,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the folder, also where all is identical.")

@@ -132,7 +132,8 @@ class Report:
 
 def reproduce(root: Path, request: Request, as_json: bool) -> int:
     """Reproduce a revision, say what came out; gives the exit code."""
-    console = Console(stderr=True)
+    # A file or a pipe has no width: the table takes what it needs.
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else 200)
     interruptible()
     follow_run(end_self)
     base: Path | None = None
@@ -302,13 +303,20 @@ def _say_machines(report: Report, request: Request, console: Console) -> None:
 def _say(report: Report, console: Console) -> None:
     """Print the table of stages, the metrics that differ, and the verdict."""
     table = Table(show_edge=False, box=None, pad_edge=False)
-    for title in ("stage", "artifact", "result", "where first"):
+    for title in ("stage", "artifact", "result"):
         table.add_column(title, overflow="fold")
+    lines = []
     for name in dict.fromkeys([*report.whole, *report.alone]):
         for rerun, on in _of(report, name):
-            for row in _rows(rerun, on):
-                table.add_row(*row)
+            for path, state, where in _rows(rerun):
+                table.add_row(escape(name), escape(path), f"[{COLOURS[state]}]{state}[/]{on}")
+                if where:
+                    lines.append(
+                        (state, f"{name}{on}, {path}: {where}" if path else f"{name}: {where}")
+                    )
     console.print(table)
+    for state, line in lines:
+        _note(console, f"{state}: {line}", style=COLOURS[state])
     metrics = metric_differences(report)
     for place, difference in metrics[:SHOWN]:
         mark = "within" if difference.within else "differs"
@@ -326,19 +334,18 @@ def _of(report: Report, name: str) -> list[tuple[Rerun, str]]:
     return found + ([(alone, " on recorded inputs" if whole else "")] if alone else [])
 
 
-def _rows(rerun: Rerun, on: str) -> list[tuple[str, ...]]:
-    colour = COLOURS[rerun.state]
+def _rows(rerun: Rerun) -> list[tuple[str, str, str]]:
+    """Give each artifact of a stage, its state, and where it first differs."""
     if rerun.ended:
-        return [(escape(rerun.name), "", f"[{colour}]{rerun.state}[/]{on}", escape(rerun.why))]
-    rows: list[tuple[str, ...]] = []
+        return [("", rerun.state, rerun.why)]
+    rows = []
     for path, comparison in sorted(rerun.artifacts.items()):
-        first = comparison.first
-        where = comparison.note if first is None else str(first)
-        state = f"[{COLOURS[comparison.state]}]{comparison.state}[/]"
-        others = f", inputs differ: {', '.join(rerun.changed)}" if rerun.changed else ""
-        if comparison.state == IDENTICAL:
-            others = ""
-        rows.append((escape(rerun.name), escape(path), f"{state}{on}", escape(where + others)))
+        said = []
+        if comparison.state != IDENTICAL:
+            said = [comparison.note, str(comparison.first or ""), rerun.why]
+            if rerun.changed:
+                said.append(f"its inputs differ: {', '.join(rerun.changed)}")
+        rows.append((path, comparison.state, "; ".join(filter(None, said))))
     return rows
 
 

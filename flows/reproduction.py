@@ -92,15 +92,15 @@ def steps_of(root: Path) -> list[Step]:
     with Repo(str(root)) as repo, repo.lock:
         graph = repo.index.graph
         ordered = list(networkx.topological_sort(graph.reverse(copy=True)))
-        running = {stage.addressing for stage in ordered if stage.cmd}
+        # `addressing` is relative to where this process is.
         return [
             Step(
-                stage.addressing,
-                frozenset(n.addressing for n in graph.successors(stage)) & running,
-                Need.of(stage.addressing, stage.meta or {}).minutes,
+                stage.name,
+                frozenset(needed.name for needed in graph.successors(stage) if needed.cmd),
+                Need.of(stage.name, stage.meta or {}).minutes,
             )
             for stage in ordered
-            if stage.addressing in running
+            if stage.cmd
         ]
 
 
@@ -154,7 +154,8 @@ class Reproduction:
             self.progress.started(step.name)
             missing = sorted(n for n in step.needs if found[n].ended in (FAILED, NOT_REACHED))
             if missing:
-                why = f"needs {', '.join(missing)}"
+                more = f" and {len(missing) - 2} more" if len(missing) > 2 else ""
+                why = f"needs {', '.join(missing[:2])}{more}"
                 found[step.name] = Rerun(step.name, why=why, ended=NOT_REACHED)
             else:
                 found[step.name] = self._rerun(step)
