@@ -6,8 +6,9 @@ What is not known is said to be not known: the sum of the rest is then a lower b
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from flows.run_record import records
@@ -47,6 +48,10 @@ class Underway:
     share: float | None = None
 
 
+#: Says what is left of a run, by which of its stages are done, which run and which failed.
+Estimate = Callable[[Collection[str], Mapping[str, Underway], Collection[str]], Left]
+
+
 def in_words(seconds: float) -> str:
     """Give a time in its two largest units.
 
@@ -76,20 +81,27 @@ def time_left(
     slots: int,
     done: Collection[str] = (),
     underway: Mapping[str, Underway] | None = None,
+    failed: Collection[str] = (),
     away: Collection[str] = (),
 ) -> Left:
     """Estimate what is left of a run with so many slots.
 
     ``plan``: its stages, first those that are started first; ``needs``: of each, all that it waits
-    for; ``former``: seconds that each took before; ``done``: those that have ended; ``underway``:
-    those that run; ``away``: those that run elsewhere and take no slot.
+    for; ``former``: seconds that each took before; ``done``: those that have ended well;
+    ``underway``: those that run; ``failed``: what waits for one of these will not run; ``away``:
+    those that run elsewhere and take no slot.
 
     >>> needs = {"a": [], "b": ["a"], "c": ["a"]}
     >>> time_left(["a", "b", "c"], needs, {"a": 5, "b": 10, "c": 20}, slots=2)
     Left(seconds=25.0, unknown=0)
     """
     underway = underway or {}
-    waiting = [name for name in plan if name not in done and name not in underway]
+    # Of what waits for a stage that failed, nothing is left to wait for.
+    lost = set(failed)
+    for name in _in_order(plan, needs):
+        if lost & set(needs.get(name, ())):
+            lost.add(name)
+    waiting = [n for n in plan if n not in done and n not in underway and n not in lost]
     rest = {name: _rest(name, former, underway.get(name)) for name in [*underway, *waiting]}
     unknown = sum(seconds is None for seconds in rest.values())
     seconds = _simulated(
@@ -102,6 +114,13 @@ def time_left(
         away,
     )
     return Left(seconds, unknown)
+
+
+def _in_order(plan: Iterable[str], needs: Mapping[str, Collection[str]]) -> Iterable[str]:
+    """Give the stages of a plan, each after what it waits for."""
+    within = set(plan)
+    waits = {name: [n for n in needs.get(name, ()) if n in within] for name in plan}
+    return TopologicalSorter(waits).static_order()
 
 
 def _rest(name: str, former: Mapping[str, float], now: Underway | None) -> float | None:
@@ -135,9 +154,6 @@ def _simulated(
                 order.remove(name)
                 heapq.heappush(running, (now + rest[name], name))
                 held += name not in away
-        if not running:
-            # What is left waits for a stage that failed: it will not run.
-            break
         now, name = heapq.heappop(running)
         done.add(name)
     return now

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
 
+from flows.cleaning import REPRODUCTIONS
 from flows.clones import clean_clone
 from flows.comparison import DIFFERENT, IDENTICAL, WITHIN, Comparison
 from flows.difference import Difference, Tolerance
@@ -40,13 +41,10 @@ from flows.run_record import machine_of, recorded_machine
 from flows.stages import Runner, Running, alive
 from flows.training_band import IN_BAND, Band
 from saliency_audit.errors import AuditError, DataError, ParameterError
-from tasks import places
 from tasks.stage import FAILED as COULD_NOT_RUN
 from tasks.stage import INTERRUPTED
 from tasks.supervision import end_self, follow_run
 
-#: Where reproductions lie in the main clone.
-FOLDER = places.LOCAL / "reproductions"
 #: Exit codes besides those of a stage.
 SAME, DIFFERS = 0, 5
 #: How many metrics are printed; `--json` has all.
@@ -140,7 +138,7 @@ def reproduce(root: Path, request: Request, as_json: bool) -> int:
     try:
         commit = commit_of(root, request.revision)
         base = _base(root, commit, request)
-        with alone_in(root / FOLDER / ".locks" / base.name, console):
+        with alone_in(root / REPRODUCTIONS / ".locks" / base.name, console):
             report = _reproduce(root, commit, base, request, console)
     except BusyError:
         console.print(
@@ -171,7 +169,7 @@ def reproduce(root: Path, request: Request, as_json: bool) -> int:
 def _base(root: Path, commit: str, request: Request) -> Path:
     """Give the folder to work in, which must be empty or a former reproduction's own."""
     if request.into is None:
-        return root.resolve() / FOLDER / commit[:12]
+        return root.resolve() / REPRODUCTIONS / commit[:12]
     base = request.into.resolve()
     if base.exists() and (not base.is_dir() or any(base.iterdir())):
         raise ParameterError(f"--into {request.into}: is there and not empty: name a new folder")
