@@ -37,7 +37,7 @@ from flows.reproduction import (
     worst,
 )
 from flows.run import BUSY, BusyError, alone_in, complain, interruptible
-from flows.run_record import machine_of, recorded_machine
+from flows.run_record import installed_otherwise, machine_of, recorded_machine
 from flows.stages import Runner, Running, alive
 from flows.training_band import IN_BAND, Band
 from saliency_audit.errors import AuditError, DataError, ParameterError
@@ -197,6 +197,8 @@ def _reproduce(root: Path, commit: str, base: Path, request: Request, console: C
     report = Report(commit, recorded_machine(root, commit, lock), here)
     banded = request.stagewise or report.other_machine
     _say_machines(report, request, console)
+    for line in _installed_otherwise(clone.path):
+        _note(console, line)
     folder = base / "logs"
     running = Running()
     recorded = Recorded(root, base / "recorded")
@@ -224,6 +226,13 @@ def _reproduce(root: Path, commit: str, base: Path, request: Request, console: C
         finally:
             running.stop()
     return report
+
+
+def _installed_otherwise(checkout: Path) -> list[str]:
+    """Say what of the revision's requirements.lock is installed here in another version."""
+    path = checkout / "requirements.lock"
+    found = installed_otherwise(path.read_text("utf-8")) if path.is_file() else []
+    return [f"installed otherwise than requirements.lock says: {', '.join(found)}"] if found else []
 
 
 def _is_hidden(rerun: Rerun) -> bool:

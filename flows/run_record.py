@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -72,6 +73,8 @@ SETTINGS = (
     "OPENBLAS_CORETYPE",
     "CUBLAS_WORKSPACE_CONFIG",
 )
+#: A line of requirements.lock.
+PINNED = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,20 @@ def _versions() -> Iterator[tuple[str, str]]:
     for name in PACKAGES:
         with suppress(PackageNotFoundError):
             yield name, version(name)
+
+
+def installed_otherwise(requirements: str) -> list[str]:
+    """Say which packages are installed here in another version than a requirements.lock names.
+
+    >>> installed_otherwise("numpy==0.1\\nnothing-that-counts==1")[0].startswith("numpy 0.1 → ")
+    True
+    """
+    named = dict(PINNED.findall(requirements))
+    return [
+        f"{name} {named[name]} → {here}"
+        for name, here in _versions()
+        if name in named and here.split("+")[0] != named[name].split("+")[0]
+    ]
 
 
 class RunRecord(Watch):
