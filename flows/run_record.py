@@ -171,9 +171,9 @@ def _versions() -> Iterator[tuple[str, str]]:
 
 
 def installed_otherwise(requirements: str) -> list[str]:
-    """Say which packages are installed here in another version than a requirements.lock names.
+    r"""Say which packages are installed here in another version than a requirements.lock names.
 
-    >>> installed_otherwise("numpy==0.1\\nnothing-that-counts==1")[0].startswith("numpy 0.1 → ")
+    >>> installed_otherwise("numpy==0.1\nnothing-that-counts==1")[0].startswith("numpy 0.1 → ")
     True
     """
     named = dict(PINNED.findall(requirements))

@@ -40,11 +40,11 @@ if stage == "ingest":
     numbers = [float(n) for n in Path("../raw/numbers.csv").read_text().split()]
     (data / "ingest.json").write_text(json.dumps(numbers))
 elif stage in ("left", "right"):
-    time.sleep(params["wait"])
+    time.sleep(params["measures"]["wait"])
     numbers = json.loads((data / "ingest.json").read_text())
     with write_table(HISTORY, data / f"{stage}.parquet") as table:
         for n, number in enumerate(numbers, start=1):
-            loss = number + params[stage] * (n == 2)
+            loss = number + params["measures"][stage] * (n == 2)
             row = {"epoch": n, "train_loss": loss, "tune_loss": number, "best": n == 1}
             table.write(row)
 else:
@@ -56,10 +56,11 @@ else:
 """
 
 
-def stage(name, deps, out, *params, **how):
+def stage(name, deps, out, *measures, **how):
     """A stage of the toy, as dvc.yaml has it."""
+    params = [f"measures.{measure}" for measure in measures]
     entry = {"cmd": f"python toy.py {name}", "deps": deps, "outs": [{out: how} if how else out]}
-    return {**entry, "params": list(params)} if params else entry
+    return {**entry, "params": params} if params else entry
 
 
 STAGES = {
@@ -73,7 +74,10 @@ STAGES = {
         cache=False,
     ),
 }
-PARAMS = {"datasets": {"toy": {"source": "../raw/numbers.csv"}}, "left": 0, "right": 0, "wait": 0}
+PARAMS = {
+    "datasets": {"toy": {"source": "../raw/numbers.csv"}},
+    "measures": {"left": 0, "right": 0, "wait": 0},
+}
 
 
 def commit(project, message="change"):
@@ -84,10 +88,10 @@ def commit(project, message="change"):
     return project.call("git", "rev-parse", "HEAD").stdout.strip()
 
 
-def plant(project, run, *stages, **params):
-    """Record what other parameters give as if the revision's own had given it."""
+def plant(project, run, *stages, **measures):
+    """Record what other `measures` give as if the revision's own had given it."""
     before = project.params()
-    project.write_params({**before, **params})
+    project.write_params({**before, "measures": {**before["measures"], **measures}})
     run(*stages)
     project.write_params(before)
     path = project.path / "dvc.lock"
@@ -130,7 +134,8 @@ def toy(tmp_path_factory, root, checkout):
     shutil.copy(root / ".gitignore", project.path)
     (project.path / "toy.py").write_text(TOY)
     (project.path / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}, sort_keys=False))
-    project.write_params(PARAMS)
+    # All else of params.yaml has to be there, and no stage of the toy reads it.
+    project.write_params({**checkout.params(), **PARAMS})
     project.call("git", "init", "-q")
     project.call("dvc", "init", "-q")
     project.repro()
@@ -269,7 +274,8 @@ def within(folder):
 
 def test_an_interrupt_leaves_no_process_and_two_do_not_share_a_folder(toy, recorded):
     toy.call("git", "switch", "-q", "-c", "slow", recorded)
-    toy.write_params({**PARAMS, "wait": 600})
+    tree = toy.params()
+    toy.write_params({**tree, "measures": {**tree["measures"], "wait": 600}})
     revision = commit(toy, "slow")
     toy.call("git", "switch", "-q", "-")
     base = base_of(toy, revision)
@@ -316,8 +322,7 @@ def test_real_stages_give_their_bytes_again(checkout, audited):
 
 def test_another_seed_is_found_where_it_enters(checkout, audited):
     """The control's seed enters two stages side by side, and what follows fits what they gave."""
-    measures = {**checkout.params()["measures"], "control_seed": 1}
-    plant(checkout, checkout.repro, measures=measures)
+    plant(checkout, checkout.repro, control_seed=1)
     revision = commit(checkout, "planted")
     names = [f"{kind}@{AUDIT}" for kind in ("apply_segx", "score_segu", "summarise")]
     code, told, _ = reproduced(checkout, *(word for name in names for word in ("--only", name)))
