@@ -35,6 +35,7 @@ from flows.placement import Machine, Need, Place
 from flows.remote import Pools
 from flows.server import ServerError
 from flows.stages import Listener, Outcome, Runner, Running, alive
+from flows.watch import Watch
 from tasks import places
 
 #: Seconds between two looks at the running stages.
@@ -43,19 +44,6 @@ POLL = 0.2
 UNANSWERED = (httpx.HTTPError, PrefectHTTPStatusError, ConcurrencySlotAcquisitionError)
 #: Seconds between two attempts to start a stage then, and for which it is tried.
 PAUSE, PATIENCE = 2.0, 180.0
-
-
-class Watch:
-    """Told what happens in a flow, as it happens; the default says nothing."""
-
-    def started(self, name: str, folder: Path) -> None:
-        """Take note that a stage has started; its progress lies in ``folder``."""
-
-    def finished(self, outcome: Outcome) -> None:
-        """Take note of how a stage ended."""
-
-    def tick(self) -> None:
-        """Take the occasion to draw."""
 
 
 class Telling(Listener):

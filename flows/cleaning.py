@@ -19,6 +19,8 @@ from saliency_audit.errors import AuditError
 from tasks import places
 from tasks.map_store import contents, prune
 
+#: Where `saliency-audit reproduce` works.
+REPRODUCTIONS = places.LOCAL / "reproductions"
 #: States of Prefect's runs that have ended, and how many runs it gives at once.
 ENDED, PAGE = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED"), 200
 
@@ -73,6 +75,8 @@ def _removals(root: Path, keep: int, maps_gib: float) -> Iterator[Removal]:
     for worktree in listed(root):
         if worktree.base.name not in kept:
             yield Removal(f"worktree {worktree.base.name}", worktree.remove)
+    for folder in sorted((root / REPRODUCTIONS).glob("[!.]*")):
+        yield Removal(f"reproduction {folder.name}", _folder_remover(folder))
     for audit in audits[keep:]:
         yield Removal(
             f"branch {audit.branch} ({audit.commit[:12]}, {audit.result})",

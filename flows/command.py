@@ -193,6 +193,69 @@ def status(
 
 
 @app.command()
+def reproduce(
+    revision: Annotated[
+        str, typer.Argument(help="Revision whose dvc.lock and reports are recorded results.")
+    ] = "HEAD",
+    into: Annotated[
+        Path | None,
+        typer.Option(help="New folder to work in, and keep; default: .saliency/reproductions/…"),
+    ] = None,
+    stagewise: Annotated[
+        bool,
+        typer.Option(
+            "--stagewise",
+            help="Rerun each stage on the recorded inputs, and judge training by its metrics, as "
+            "on another processor.",
+        ),
+    ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Rerun this stage, or kind of stage, alone, on the recorded inputs."),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Share by which two numbers may differ.")
+    ] = 1e-5,
+    band: Annotated[
+        float,
+        typer.Option(min=0, help="By how much accuracy, AUROC or Dice may differ."),
+    ] = 0.05,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the folder, also where all is identical.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the findings as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Rerun a revision from its raw data in a clean clone, and compare with what it recorded.
+
+    The clone has no map store, run-cache or DVC cache of its own: everything is computed. Each
+    artifact and metric is identical, the same within the tolerance, or different, and it is said
+    where first: stage, row and column. Where that differs, or the processor is another, each stage
+    is rerun on the recorded inputs, too. Raw data that changed are named, and nothing runs.
+
+    Exit codes: 0 the same, 2 no such revision or stage, 3 it could not be run, 5 it differs,
+    6 the same reproduction is in progress, 130 interrupted.
+
+    Example: saliency-audit reproduce audit/20260101-0123456789ab --only explain
+    """
+    from flows import reproduce as reproduction
+    from flows.difference import Tolerance
+    from flows.training_band import Band
+
+    request = reproduction.Request(
+        revision,
+        into,
+        stagewise,
+        only or (),
+        keep,
+        Tolerance(relative=tolerance),
+        Band(quality=band),
+    )
+    sys.exit(reproduction.reproduce(Path.cwd(), request, as_json))
+
+
+@app.command()
 def clean(
     keep: Annotated[int, typer.Option(min=0, help="How many audits to keep, the newest.")],
     maps: Annotated[

@@ -39,13 +39,13 @@ from openlineage.client.generated.base import RunFacet
 from openlineage.client.uuid import generate_new_uuid, generate_static_uuid
 
 from flows.artifacts import FOLDER, Artifacts
-from flows.audit import Watch
 from flows.git import GitError, changes, git
 from flows.graph import Node
 from flows.lineage_sending import Sender
 from flows.records import lock_entries
 from flows.remote import WRITTEN
 from flows.stages import Outcome
+from flows.watch import Watch
 
 #: The namespace of jobs and datasets, and what sets another.
 NAMESPACE, NAMESPACE_VARIABLE = "saliency-audit", "OPENLINEAGE_NAMESPACE"
@@ -273,7 +273,7 @@ class Datasets:
 
 @dataclass
 class Events(Watch):
-    """Watches a run and sends what happens; what a person sees goes on to ``shown``.
+    """Watches a run and sends what happens.
 
     A stage has one START, and one COMPLETE, FAIL or, where it was interrupted, ABORT. One that DVC
     found unchanged wrote nothing, and names no output.
@@ -282,7 +282,6 @@ class Events(Watch):
     root: Path
     graph: Mapping[str, Node]
     sender: Sender
-    shown: Watch
     namespace: str = field(default_factory=lambda: os.environ.get(NAMESPACE_VARIABLE) or NAMESPACE)
     _flow: UUID | None = None
     _runs: dict[str, str] = field(default_factory=dict)
@@ -309,7 +308,6 @@ class Events(Watch):
 
     def started(self, name: str, folder: Path) -> None:
         """Send a stage's START, and before the first one the run's."""
-        self.shown.started(name, folder)
         now = datetime.now(UTC)
         if self._flow is None:
             self._flow = generate_new_uuid(now)
@@ -323,7 +321,6 @@ class Events(Watch):
 
     def finished(self, outcome: Outcome) -> None:
         """Send how a stage ended."""
-        self.shown.finished(outcome)
         name = outcome.name
         own = StageRunFacet(
             state=outcome.state,
@@ -342,10 +339,6 @@ class Events(Watch):
         else:
             self._send_recorded(name, facets, wrote=outcome.state != "unchanged")
         self._runs.pop(name, None)
-
-    def tick(self) -> None:
-        """Draw."""
-        self.shown.tick()
 
     def _send(
         self,

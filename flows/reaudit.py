@@ -20,6 +20,7 @@ from typing import Any
 from flows.git import GitError, commit_of, entries, git, identity, show
 from flows.imports import newest, update
 from flows.registry import Release, adopt_release
+from flows.run_record import TRAILER, machine_of_last_run
 from flows.stages import alive
 from flows.subject import Subject, subject_of
 from flows.worktrees import Worktree, create
@@ -238,6 +239,9 @@ def _commit(
         *[f"Audit-Data: {name} {digest}" for name, digest in subject.data.items()],
         *[f"Audit-Import: {path} {digest}" for path, digest in subject.imports.items()],
     ]
+    machine = machine_of_last_run(path)
+    if machine is not None:
+        trailers.append(f"{TRAILER}: {machine}")
     body = f"Stages: {counts or 'none'}, {told['up_to_date']} up to date."
     message = "\n\n".join([title, body, "\n".join(trailers)])
     options = identity(path)

@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from flows.estimate import Estimate, Left, Underway, former_seconds, time_left
 from flows.graph import Node, plan, read_graph
 from flows.placement import Machine, Need, gpus_here, memory_here
 from flows.recovery import await_orphans, mend, remember
@@ -128,6 +129,11 @@ def _run(root: Path, jobs: int | None, dry_run: bool, as_json: bool, console: Co
     graph = read_graph(root)
     names = plan(graph)
     _say_plan(graph, names, console)
+    if names:
+        left = _estimate(root, graph, names, jobs or slots_here(root))([], {}, [])
+        console.print(
+            f"time, if all of them run: {left}", highlight=False, soft_wrap=True, markup=False
+        )
     if not names or dry_run:
         if as_json:
             sys.stdout.write(summary(root, graph, names, {}) + "\n")
@@ -174,6 +180,8 @@ def _run_flow(
     from flows.lineage_events import Events
     from flows.lineage_sending import Sender
     from flows.remote import pools_of
+    from flows.run_record import RunRecord
+    from flows.watch import Several
 
     compute = load(["compute"], root / places.PARAMS).read("compute", Compute)
     machine = Machine(jobs or _slots(compute), gpus_here(), memory_here())
@@ -181,18 +189,40 @@ def _run_flow(
     for name, need in needs.items():
         machine.check(name, need)
     pools = pools_of(root) if any(need.pool for need in needs.values()) else None
+    record = RunRecord(root, names)
+    estimate = _estimate(root, graph, names, machine.slots)
     sender = Sender(root, partial(_say_warning, console))
-    with (
-        Display(console, len(names)) as display,
-        Events(root, graph, sender, display) as watch,
-    ):
-        outcomes = audit(root, graph, names, machine, needs, watch, pools)
+    try:
+        with (
+            Display(console, len(names), estimate) as display,
+            Events(root, graph, sender) as events,
+        ):
+            watch = Several(record, display, events)
+            outcomes = audit(root, graph, names, machine, needs, watch, pools)
+    finally:
+        record.close()
     remember(root)
     return outcomes
 
 
 def _say_warning(console: Console, text: str) -> None:
     console.print(f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def _estimate(root: Path, graph: Mapping[str, Node], names: list[str], slots: int) -> Estimate:
+    """Give what says how long the rest of a run may take, by former runs of this checkout."""
+    former = former_seconds(root)
+    # As the flow starts them: first those that most passes of a model wait for.
+    order = sorted(names, key=lambda name: -graph[name].passes)
+    needs = {name: graph[name].needs for name in names}
+    away = [name for name in names if graph[name].meta.get("pool")]
+
+    def estimate(
+        done: Collection[str], underway: Mapping[str, Underway], failed: Collection[str]
+    ) -> Left:
+        return time_left(order, needs, former, slots, done, underway, failed, away)
+
+    return estimate
 
 
 def _needs(graph: Mapping[str, Node], names: list[str], compute: Compute) -> dict[str, Need]:

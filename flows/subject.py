@@ -67,15 +67,15 @@ def subject_of(
 def _source(main: Path, files: Mapping[str, str], source: str) -> str:
     """Give the digest of a raw source: git's or DVC's where they know it, else of what is there."""
     known = {**_under(files, source), **_under(files, f"{source}.dvc")}
-    return _digest(known) if known else _content(main, source)
+    return _digest(known) if known else content_digest(main, source)
 
 
 def _under(files: Mapping[str, str], path: str) -> dict[str, str]:
     return {p: blob for p, blob in files.items() if p == path or p.startswith(f"{path}/")}
 
 
-def _content(main: Path, source: str) -> str:
-    """Give DVC's digest of a file or folder, "missing" where it is not there."""
+def content_digest(main: Path, source: str) -> str:
+    """Give DVC's digest of a file or folder, or `missing`; what it knows is not read again."""
     from dvc.repo import Repo
 
     path = main / source

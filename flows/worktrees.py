@@ -47,6 +47,21 @@ class Worktree:
             check=False,
         )
 
+    def dvc(self, *arguments: str, where: Path | None = None) -> str:
+        """Run DVC there, or elsewhere; gives what it prints; raises GitError where it refuses."""
+        where = where or self.path
+        found = subprocess.run(
+            ["dvc", *arguments],
+            cwd=where,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if found.returncode != 0:
+            raise GitError(f"dvc {' '.join(arguments)} in {where}: {found.stderr.strip()}")
+        return found.stdout
+
     def environment(self) -> dict[str, str]:
         """Give the environment of what runs there; Prefect's database is the main clone's."""
         programs = str(Path(sys.executable).parent)
@@ -107,26 +122,12 @@ def _share(worktree: Worktree) -> None:
     local = worktree.main / ".dvc" / "config.local"
     if local.is_file():
         shutil.copyfile(local, worktree.path / ".dvc" / "config.local")
-    cache = _dvc(worktree, worktree.main, "cache", "dir").strip()
-    _dvc(worktree, worktree.path, "cache", "dir", "--local", cache)
+    cache = worktree.dvc("cache", "dir", where=worktree.main).strip()
+    worktree.dvc("cache", "dir", "--local", cache)
     store = worktree.main / places.LOCAL / "maps.sqlite"
     (worktree.path / places.LOCAL).mkdir(exist_ok=True)
     # SQLite keeps its journal beside the file that a link leads to.
     (worktree.path / places.LOCAL / store.name).symlink_to(store)
-
-
-def _dvc(worktree: Worktree, where: Path, *arguments: str) -> str:
-    found = subprocess.run(
-        ["dvc", *arguments],
-        cwd=where,
-        env=worktree.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if found.returncode != 0:
-        raise GitError(f"dvc {' '.join(arguments)} in {where}: {found.stderr.strip()}")
-    return found.stdout
 
 
 def listed(main: Path) -> list[Worktree]:

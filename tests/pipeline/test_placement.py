@@ -37,9 +37,10 @@ import json, sys
 from pathlib import Path
 from flows.environment import prepare
 prepare(Path.cwd())
-from flows.audit import Watch, audit
+from flows.audit import audit
 from flows.graph import Node
 from flows.placement import Machine, Need
+from flows.watch import Watch
 meta = json.loads(sys.argv[1])
 graph = {n: Node(n, frozenset(), ("new",), 0, m, "") for n, m in meta.items()}
 needs = {n: Need.of(n, m) for n, m in meta.items()}

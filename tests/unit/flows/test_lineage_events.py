@@ -13,7 +13,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import yaml
 
-from flows.audit import Watch
 from flows.graph import Node
 from flows.lineage_events import Code, Events, address, redacted
 from flows.lineage_sending import Sender, events_file, kept_file
@@ -93,7 +92,7 @@ def watched(root, patience=3.0, second=("ran", "")):
     sender = Sender(root, warnings.append, patience)
     folder = root / ".saliency" / "logs" / RUN
     state, error = second
-    with Events(root, GRAPH, sender, Watch()) as events:
+    with Events(root, GRAPH, sender) as events:
         events.started("first", folder)
         events.finished(Outcome("first", "cached", 1.0, folder / "first.log"))
         events.started("second", folder)
@@ -201,7 +200,7 @@ def test_an_interrupt_ends_what_is_open(checkout):
     sender = Sender(checkout, pytest.fail)
     with (
         pytest.raises(KeyboardInterrupt),
-        Events(checkout, GRAPH, sender, Watch()) as events,
+        Events(checkout, GRAPH, sender) as events,
     ):
         events.started("first", folder)
         raise KeyboardInterrupt
@@ -234,7 +233,7 @@ def test_names_are_those_of_stages_and_files_and_versions_those_of_dvc(checkout)
 
 def test_a_stage_of_a_worker_names_it(checkout):
     folder = checkout / ".saliency" / "logs" / RUN
-    with Events(checkout, GRAPH, Sender(checkout, pytest.fail), Watch()) as events:
+    with Events(checkout, GRAPH, Sender(checkout, pytest.fail)) as events:
         events.started("first", folder)
         events.finished(Outcome("first", "ran", 1.0, folder / "first.log", where="gpu-2"))
     ended = lines(events_file(checkout, RUN))[2]
