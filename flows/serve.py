@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,14 @@ from flows.server import SECRET, served, use_running
 from flows.signs import watch_signs
 from flows.stages import alive
 from flows.telling import register, take_addresses
+from flows.worktrees import listed
 from saliency_audit.errors import AuditError, ParameterError
 from tasks import places
 from tasks.stage import INTERRUPTED
-from tasks.supervision import RUN
+from tasks.supervision import RUN, ended
+
+#: Seconds that audits in progress may take to end.
+PATIENCE = 30.0
 
 if TYPE_CHECKING:
     from prefect.client.schemas.schedules import CronSchedule
@@ -51,14 +56,28 @@ def serve_audits(root: Path, config: Path | None, host: str, port: int) -> int:
             with served(root, host, port) as url:
                 _say(console, root, schedule, commit, url)
                 asyncio.run(register(root, schedule.alerts, ways, apart))
-                asyncio.run(_serve(root, schedule, _deployments(schedule, cron)))
+                try:
+                    asyncio.run(_serve(root, schedule, _deployments(schedule, cron)))
+                finally:
+                    _await_audits(root)
     except AuditError as error:
         return complain(console, error)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
+        # Prefect's runner takes SIGTERM itself, ends its runs, and exits with 0.
         pass
-    # Prefect's runner takes SIGTERM itself, and returns.
     console.print("no longer serving", highlight=False)
     return INTERRUPTED
+
+
+def _await_audits(root: Path) -> None:
+    """Wait until the audits in progress, which were asked to end, have ended.
+
+    Their runs tell the server how they end, and would look for it for a minute were it gone.
+    """
+    until = time.monotonic() + PATIENCE
+    locks = [audit.path / places.LOCAL / "run.lock" for audit in listed(root)]
+    while not all(ended(lock) for lock in locks) and time.monotonic() < until:
+        time.sleep(0.2)
 
 
 def _check_host(host: str) -> None:
