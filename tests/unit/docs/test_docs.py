@@ -18,6 +18,7 @@ import networkx
 import pytest
 import yaml
 
+from flows.placement import Need
 from flows.schedule import read_schedule
 from flows.validation import check_parameters
 from saliency_audit.errors import ParameterError
@@ -101,7 +102,7 @@ def test_yaml_is_valid_and_says_which_file_it_belongs_to(block):
     assert block.text.startswith("# "), "begin the block with a comment that names the file"
     name = first_comment(block)
     assert re.fullmatch(
-        r"params\.yaml(, wrong)?|classifiers/\w+/model\.yaml|deploy/serve\.yaml", name
+        r"params\.yaml(, wrong)?|classifiers/\w+/model\.yaml|deploy/serve\.yaml|dvc\.yaml", name
     )
 
 
@@ -126,6 +127,7 @@ def write_model(folder, block):
 MODELS = [block for block in YAML if first_comment(block).endswith("model.yaml")]
 PARAMS = [block for block in YAML if first_comment(block) == "params.yaml"]
 SERVED = [block for block in YAML if first_comment(block) == "deploy/serve.yaml"]
+GRAPH = [block for block in YAML if first_comment(block) == "dvc.yaml"]
 WRONG = [block for block in YAML if first_comment(block) == "params.yaml, wrong"]
 
 
@@ -139,6 +141,14 @@ def test_an_excerpt_of_serve_yaml_is_read(block, tmp_path):
     (tmp_path / "deploy").mkdir()
     (tmp_path / first_comment(block)).write_text(block.text)
     read_schedule(tmp_path)
+
+
+@pytest.mark.parametrize("block", GRAPH, ids=lambda block: block.place)
+def test_an_excerpt_of_dvc_yaml_names_stages_and_keys_that_there_are(block, stages):
+    for name, excerpt in yaml.safe_load(block.text)["stages"].items():
+        definition, excerpt = stages[name].get("do", stages[name]), excerpt.get("do", excerpt)
+        assert set(excerpt) <= set(definition)
+        Need.of(name, excerpt["meta"])
 
 
 @pytest.mark.parametrize("block", PARAMS, ids=lambda block: block.place)
