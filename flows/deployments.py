@@ -23,7 +23,7 @@ from flows.imports import newest
 from flows.pending import announce, pending, withdraw
 from flows.reaudit import Finding, branch_of, reaudit
 from flows.registry import Release, permitted, sha256_of, weights_of
-from flows.schedule import Schedule, read_schedule
+from flows.schedule import AUDITS, Schedule, read_schedule
 from flows.subject import Subject, subject_of
 from saliency_audit.errors import AuditError
 from tasks import places
@@ -35,7 +35,7 @@ CONFIG = "SALIENCY_SERVE_CONFIG"
 ANNOUNCED = places.LOCAL / "announced"
 
 
-@flow(name="re-audit", flow_run_name="re-audit, {reason}", persist_result=False)
+@flow(name=AUDITS, flow_run_name=AUDITS + ", {reason}", persist_result=False)
 def re_audit(
     reason: str = "schedule",
     classifier: str = "",

@@ -27,7 +27,8 @@ class Node:
     ``stale`` is empty for a stage that is up to date by itself; it may still have to run when
     one that it needs has run. ``passes``: those of the model that it makes and that wait for it,
     along the longest way, as far as its method says; 0 where nothing is known. ``reads`` and
-    ``writes``: the paths of its dependencies and outputs.
+    ``writes``: the paths of its dependencies and outputs. ``kept``: whether DVC's run-cache can
+    keep its result, and with it another machine's.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Node:
     description: str
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    kept: bool = True
 
 
 def read_graph(root: Path) -> dict[str, Node]:
@@ -67,9 +69,19 @@ def read_graph(root: Path) -> dict[str, Node]:
                     dep.def_path for dep in stage.deps if dep.def_path != str(places.PARAMS)
                 ),
                 writes=tuple(out.def_path for out in stage.outs),
+                kept=_is_kept(stage),
             )
             for stage in ordered
         }
+
+
+def _is_kept(stage: Any) -> bool:
+    """Say whether DVC's run-cache takes the result of a stage, as dvc.stage.cache decides it."""
+    if not (stage.cmd and stage.deps and stage.outs) or stage.always_changed:
+        return False
+    return not any(out.persist or not out.is_in_repo for out in stage.outs) and all(
+        item.protocol == "local" and item.def_path for item in (*stage.deps, *stage.outs)
+    )
 
 
 #: What the command of a stage that computes maps says after `python`; audit and method follow.

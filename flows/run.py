@@ -188,6 +188,12 @@ def _run_flow(
     needs = _needs(graph, names, compute)
     for name, need in needs.items():
         machine.check(name, need)
+        if need.pool and not graph[name].kept:
+            raise ParameterError(
+                f"dvc.yaml, stage {name}: meta.pool is {need.pool}, and its result comes back by "
+                "DVC's run-cache, which keeps none of a stage without deps or outs, with "
+                "always_changed, or with outs that persist: give it both, or take meta.pool away"
+            )
     pools = pools_of(root) if any(need.pool for need in needs.values()) else None
     record = RunRecord(root, names)
     estimate = _estimate(root, graph, names, machine.slots)

@@ -13,6 +13,8 @@ from saliency_audit.naming import refuse_unknown_fields
 
 #: Where a person says it.
 FILE = Path("deploy/serve.yaml")
+#: The name in Prefect of the flow that audits again.
+AUDITS = "re-audit"
 
 
 @dataclass(frozen=True)

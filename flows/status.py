@@ -18,7 +18,7 @@ from flows.audits import past_audits
 from flows.git import GitError
 from flows.graph import plan, read_graph
 from flows.run import complain
-from flows.schedule import read_schedule
+from flows.schedule import AUDITS, read_schedule
 from flows.server import use_running
 from flows.signs import asking, workers
 from flows.worktrees import FOLDER, listed
@@ -108,10 +108,20 @@ def _served() -> dict[str, Any]:
     with get_client(sync_client=True) as client:
         ask = asking(client)
 
+        flows = {flow["id"]: flow["name"] for flow in ask("/flows/filter", {})}
+
         def runs(state: str) -> list[dict[str, Any]]:
-            chosen = {"flow_runs": {"state": {"type": {"any_": [state]}}}, "limit": 20}
+            chosen = {
+                "flow_runs": {"state": {"type": {"any_": [state]}}},
+                "sort": "EXPECTED_START_TIME_ASC",
+                "limit": 20,
+            }
             return [
-                {"name": run["name"], "at": run["start_time"] or run["expected_start_time"]}
+                {
+                    "name": _title(flows.get(run["flow_id"], "unknown"), run["parameters"]),
+                    "run": run["name"],
+                    "at": run["start_time"] or run["expected_start_time"],
+                }
                 for run in ask("/flow_runs/filter", chosen)
             ]
 
@@ -120,6 +130,21 @@ def _served() -> dict[str, Any]:
             "running": runs("RUNNING"),
             "workers": workers(ask),
         }
+
+
+def _title(flow: str, parameters: dict[str, Any]) -> str:
+    """Say what a run does: until one starts, its name in Prefect is one drawn by chance.
+
+    >>> _title("re-audit", {"reason": "retrained", "classifier": "knees"})
+    're-audit of knees, retrained'
+    >>> _title("re-audit", {}), _title("watch", {})
+    ('re-audit, schedule', 'watch')
+    """
+    if flow != AUDITS:
+        return flow
+    classifier = parameters.get("classifier")
+    of = f" of {classifier}" if classifier else ""
+    return f"{flow}{of}, {parameters.get('reason') or 'schedule'}"
 
 
 def _size(paths: list[Path]) -> int:

@@ -20,6 +20,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import psutil
 import pytest
 import yaml
 
@@ -123,10 +124,12 @@ def mail():
 
 @pytest.fixture(scope="module")
 def clone(root, tmp_path_factory, web, mail):
-    """A folder that holds templates and a schedule with every way of being told."""
+    """A folder that holds code, templates and a schedule with every way of being told."""
     path = tmp_path_factory.mktemp("clone")
     shutil.copytree(root / "deploy", path / "deploy")
     (path / ".saliency").mkdir()
+    for code in ("flows", "tasks", "saliency_audit"):
+        (path / code).symlink_to(root / code)
     write(
         path,
         webhook="MY_WEBHOOK",
@@ -445,21 +448,22 @@ def test_an_audit_not_made_at_its_time_is_told_once(registered, clone, call, web
 def test_a_worker_that_dies_is_told_once_and_one_that_is_ended_is_not(
     registered, clone, server, call, web
 ):
-    processes = {
-        name: subprocess.Popen(
-            [sys.executable, "-c", WORK, name], cwd=clone, env=server, stderr=subprocess.PIPE
-        )
-        for name in ("killed", "ended")
-    }
-    known = set()
+    processes = {}
+    for name in ("killed", "ended"):
+        with (clone.parent / f"{name}.log").open("wb") as log:
+            processes[name] = subprocess.Popen(
+                [sys.executable, "-c", WORK, name], cwd=clone, env=server, stderr=log
+            )
     until = time.monotonic() + 90
-    while known < set(processes) and time.monotonic() < until:
-        known = set(call(WORKERS).split())
+    while set(call(WORKERS).split()) < set(processes) and time.monotonic() < until:
         time.sleep(0.5)
+    if any(process.poll() is not None for process in processes.values()):
+        pytest.fail("".join((clone.parent / f"{name}.log").read_text() for name in processes))
     processes["ended"].terminate()
     processes["ended"].wait(60)
-    pid = int((clone / ".saliency" / "killed.pid").read_text())
-    os.kill(pid, 9)
+    family = psutil.Process(processes["killed"].pid).children(recursive=True)
+    for member in [*family, processes["killed"]]:
+        member.kill()
     processes["killed"].wait(60)
     # The pool forgets who said goodbye.
     now = datetime.now(UTC)
@@ -480,19 +484,13 @@ with get_client(sync_client=True) as client:
     print(*[worker["name"] for worker in workers(asking(client))])
 """
 
-#: A worker; its own process kills itself with SIGKILL when told to by the test.
 WORK = """
-import subprocess, sys
+import sys
 from pathlib import Path
 from flows.run import interruptible
 from flows.worker import serve_stages
 name = sys.argv[1]
 interruptible()
-start = subprocess.Popen.__init__
-def noted(self, *arguments, **options):
-    start(self, *arguments, **options)
-    Path(f".saliency/{name}.pid").write_text(str(self.pid))
-subprocess.Popen.__init__ = noted
 try:
     sys.exit(serve_stages(Path.cwd(), f"pool-{name}", name, 1, 0, 1.0))
 except KeyboardInterrupt:

@@ -167,13 +167,9 @@ def main(checkout, tmp_path_factory):
     for name in SENT:
         stage = tree["stages"][name]
         stage.get("do", stage)["meta"]["pool"] = "gpu"
-    for name in ("record_a", "record_b", "record_c"):
-        tree["stages"][name] = {"cmd": f"python record.py {name}", "outs": [f"{name}.json"]}
     path.write_text(yaml.safe_dump(tree, sort_keys=False))
-    (checkout.path / "record.py").write_text(RECORD)
     store = tmp_path_factory.mktemp("store")
     checkout.call("dvc", "remote", "add", "-q", "--default", "store", str(store))
-    (checkout.path / ".gitignore").open("a").write("/record_*.json\n")
     commit(checkout, "base")
     return checkout
 
@@ -246,8 +242,7 @@ def test_stages_run_where_their_meta_says(audited):
 def test_the_result_is_that_of_one_machine(audited, main, new_checkout):
     alone = new_checkout()
     alone.repro()
-    theirs = {name: entry for name, entry in main.lock().items() if "record" not in name}
-    assert theirs == alone.lock()
+    assert main.lock() == alone.lock()
     assert main.call("dvc", "status").stdout.strip() == "Data and pipelines are up to date."
     assert "up to date" in main.audit("run").stderr
 
@@ -267,6 +262,29 @@ def test_what_is_not_committed_is_refused_by_name(audited, main, server):
     main.call("dvc", "checkout", "-q")
     assert found.returncode == 3
     assert "?? tasks/new.py" in found.stderr
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        {"outs": ["record_a.json"]},
+        {"deps": ["params.yaml"]},
+        {"deps": ["params.yaml"], "outs": ["record_a.json"], "always_changed": True},
+        {"deps": ["params.yaml"], "outs": [{"record_a.json": {"persist": True}}]},
+    ],
+    ids=["without deps", "without outs", "always changed", "persist"],
+)
+def test_a_stage_whose_result_could_not_come_back_is_refused(audited, main, server, stage):
+    path = main.path / "dvc.yaml"
+    before = path.read_text()
+    tree = yaml.safe_load(before)
+    tree["stages"]["record_a"] = {"cmd": "echo 1 > record_a.json", "meta": {"pool": "gpu"}, **stage}
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    found = main.audit("run", check=False)
+    path.write_text(before)
+    assert found.returncode == 2
+    assert "stage record_a: meta.pool" in found.stderr
+    assert not (main.path / "record_a.json").exists()
 
 
 def test_a_worker_that_dies_half_way_is_replaced(audited, main, server, workers, new_checkout):
@@ -332,14 +350,28 @@ with alive(root / ".saliency" / "send.lock") as held:
         name, frozenset(), Need(gpus=1, mutex="m", pool="gpu"), runner, Listener()
     )
     with ThreadPoolExecutor(3) as threads:
-        for outcome in threads.map(send, ["record_a", "record_b", "record_c"]):
+        for outcome in threads.map(send, sys.argv[1:]):
             print(outcome.state, outcome.where, outcome.error)
 """
 
 
 def test_a_stage_gets_a_gpu_of_its_worker_and_no_mutex_is_held_twice(audited, main, server):
+    names = ("record_a", "record_b", "record_c")
+    path = main.path / "dvc.yaml"
+    tree = yaml.safe_load(path.read_text())
+    for name in names:
+        tree["stages"][name] = {
+            "cmd": f"python record.py {name}",
+            "deps": ["record.py"],
+            "outs": [f"{name}.json"],
+        }
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    (main.path / "record.py").write_text(RECORD)
+    with (main.path / ".gitignore").open("a") as ignored:
+        ignored.write("/record_*.json\n")
+    commit(main, "stages that say what they were given")
     found = subprocess.run(
-        [sys.executable, "-c", SEND],
+        [sys.executable, "-c", SEND, *names],
         cwd=main.path,
         env=server,
         capture_output=True,
@@ -348,10 +380,7 @@ def test_a_stage_gets_a_gpu_of_its_worker_and_no_mutex_is_held_twice(audited, ma
     )
     assert found.returncode == 0, found.stderr
     outcomes = [line.split() for line in found.stdout.splitlines()]
-    seen = [
-        json.loads((main.path / f"{name}.json").read_text())
-        for name in ("record_a", "record_b", "record_c")
-    ]
+    seen = [json.loads((main.path / f"{name}.json").read_text()) for name in names]
     for (state, where), record in zip(outcomes, seen, strict=True):
         assert state == "ran"
         assert record["SALIENCY_WORKER"] == where

@@ -92,7 +92,8 @@ class TestImage:
     def installed(self, instructions, tmp_path):
         """What the image would install, and from where: a stand-in for pip writes it down."""
         command = next(text for verb, text in instructions if verb == "RUN" and "COMPUTE" in text)
-        command = command.replace("/opt/saliency-audit", str(ROOT)).replace("/tmp", str(tmp_path))
+        # A checkout, too, may lie in /tmp.
+        command = command.replace("/tmp", str(tmp_path)).replace("/opt/saliency-audit", str(ROOT))
         (tmp_path / "pip").write_text(PIP)
         (tmp_path / "pip").chmod(0o755)
 

@@ -151,6 +151,8 @@ def test_pretrained_weights_without_a_network_are_a_clear_error(
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
+    # urlopen keeps the proxies that it finds when it is first used.
+    monkeypatch.setattr("urllib.request._opener", None)
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
     # The hub would try again for a minute before it gives up.
