@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -34,6 +35,18 @@ from tasks.supervision import end_self, follow_run
 
 #: Exit codes besides those of a stage; docs/commands.md lists all.
 DONE, BUSY = 0, 6
+#: What a machine refuses that is no bug of ours; any other OSError is one.
+REFUSALS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.ENOMEM,
+    errno.EMFILE,
+    errno.ENFILE,
+}
 
 
 class BusyError(Exception):
@@ -79,6 +92,8 @@ def run_audit(root: Path, jobs: int | None, dry_run: bool, wait: bool, as_json: 
     except AuditError as error:
         return complain(console, error)
     except (OSError, sqlite3.OperationalError) as error:
+        if isinstance(error, OSError) and error.errno not in REFUSALS:
+            raise
         # SQLite, which DVC and the store of maps keep their notes in, has errors of its own for a
         # disk that is full.
         return complain(
