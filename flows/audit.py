@@ -40,6 +40,8 @@ from tasks import places
 
 #: Seconds between two looks at the running stages.
 POLL = 0.2
+#: Seconds between two updates of a stage's progress on Prefect's page: each is work for its server.
+SHOW = 5.0
 #: What Prefect's client raises where its server, or the server's database, does not answer.
 UNANSWERED = (httpx.HTTPError, PrefectHTTPStatusError, ConcurrencySlotAcquisitionError)
 #: Seconds between two attempts to start a stage then, and for which it is tried.
@@ -53,6 +55,7 @@ class Telling(Listener):
         self._name = name
         self._log = get_run_logger()
         self._artifact: UUID | None = None
+        self._shown = 0.0
 
     def line(self, text: str) -> None:
         """Log a line."""
@@ -60,9 +63,16 @@ class Telling(Listener):
 
     def progress(self, done: int, total: int | None) -> None:
         """Show the fraction that is done, once it is known of how many."""
-        if not total:
-            return
-        percent = 100 * done / total
+        if total and time.monotonic() - self._shown >= SHOW:
+            self._show(100 * done / total)
+
+    def finished(self) -> None:
+        """Show that all is done, where a fraction was shown."""
+        if self._artifact is not None:
+            self._show(100.0)
+
+    def _show(self, percent: float) -> None:
+        self._shown = time.monotonic()
         try:
             if self._artifact is None:
                 what = f"{self._name}: share of its images"
@@ -79,13 +89,15 @@ def stage_task(
     runner: Runner, node: Node, environment: Mapping[str, str], need: Need, pools: Pools | None
 ) -> State[Outcome]:
     """Run one stage through DVC, here or in a work pool; failed where DVC or the stage failed."""
+    telling = Telling(node.name)
     if need.pool is None:
-        outcome = runner.run(node.name, environment, need.minutes, Telling(node.name))
+        outcome = runner.run(node.name, environment, need.minutes, telling)
     else:
         assert pools is not None
-        outcome = pools.send(node.name, node.needs, need, runner, Telling(node.name))
+        outcome = pools.send(node.name, node.needs, need, runner, telling)
     if outcome.state == "failed":
         return Failed(message=outcome.error, data=outcome)
+    telling.finished()
     return Completed(message=outcome.state, data=outcome)
 
 
@@ -222,10 +234,10 @@ def _schedule(
 ) -> dict[str, Outcome]:
     """Submit each stage when all that it reads has finished well and the machine can hold it.
 
-    Of several, the one that most passes of a model wait for: so that none of them is left for the
+    Of several, the one that most passes of a model wait for: so that no long way is left for the
     end, when there is nothing to do beside it.
     """
-    waiting = sorted(plan, key=lambda name: -graph[name].passes)
+    waiting = sorted(plan, key=lambda name: -graph[name].effort)
     unanswered = Unanswered()
     active: dict[str, PrefectFuture[Outcome]] = {}
     outcomes: dict[str, Outcome] = {}

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from saliency_audit.attribution.registry import method_from_parameters
+from flows.effort import effort
 from tasks import code, params, places
 
-#: Images of an audit that explains all it has.
-MANY = 1000
 #: Why a stage is stale that dvc.lock does not know.
 NEVER = "never run"
 
@@ -25,8 +23,8 @@ class Node:
     """A stage: ``needs`` are the stages whose outputs it reads; ``stale`` says why it must run.
 
     ``stale`` is empty for a stage that is up to date by itself; it may still have to run when
-    one that it needs has run. ``passes``: those of the model that it makes and that wait for it,
-    along the longest way, as far as its method says; 0 where nothing is known. ``reads`` and
+    one that it needs has run. ``effort``: passes of a model that it makes and that wait for it,
+    along the longest way, as far as is known. ``reads`` and
     ``writes``: the paths of its dependencies and outputs. ``kept``: whether DVC's run-cache can
     keep its result, and with it another machine's.
     """
@@ -34,7 +32,7 @@ class Node:
     name: str
     needs: frozenset[str]
     stale: tuple[str, ...]
-    passes: int
+    effort: int
     meta: Mapping[str, Any]
     description: str
     reads: tuple[str, ...] = ()
@@ -50,7 +48,7 @@ def read_graph(root: Path) -> dict[str, Node]:
     with Repo(str(root)) as repo, repo.lock:
         graph = repo.index.graph
         ordered = list(networkx.topological_sort(graph.reverse(copy=True)))
-        passes = _passes(ordered, graph, params.read_tree(root / places.PARAMS))
+        efforts = _efforts(root, ordered, graph)
         reasons = {stage.addressing: _reasons(stage) for stage in ordered}
         changes = _code_changes(root) if reasons[code.STAGE.name] else {}
         return {
@@ -61,7 +59,7 @@ def read_graph(root: Path) -> dict[str, Node]:
                     *reasons[stage.addressing],
                     *(changes[dep.def_path] for dep in stage.deps if dep.def_path in changes),
                 ),
-                passes=passes[stage.addressing],
+                effort=efforts[stage.addressing],
                 meta=stage.meta or {},
                 description=stage.desc or "",
                 # What it has of params.yaml is no file that it reads.
@@ -84,28 +82,14 @@ def _is_kept(stage: Any) -> bool:
     )
 
 
-#: What the command of a stage that computes maps says after `python`; audit and method follow.
-EXPLAIN = ["-m", "tasks.explain"]
-
-
-def _passes(ordered: list[Any], graph: Any, tree: Mapping[str, Any]) -> dict[str, int]:
-    """Give the passes of the model from each stage on, along the longest way through the graph."""
+def _efforts(root: Path, ordered: list[Any], graph: Any) -> dict[str, int]:
+    """Give the effort from each stage on, along the longest way through the graph."""
+    tree = params.read_tree(root / places.PARAMS)
     found: dict[str, int] = {}
     for stage in reversed(ordered):
         following = [found[waiting.addressing] for waiting in graph.predecessors(stage)]
-        # A file that `dvc add` or `dvc import` tracks is a stage without a command; a stage of
-        # somebody's own may have any, or a list of them.
-        words = stage.cmd.split() if isinstance(stage.cmd, str) else []
-        own = _own_passes(tree, *words[3:]) if words[1:3] == EXPLAIN and len(words) == 5 else 0
-        found[stage.addressing] = own + max(following, default=0)
+        found[stage.addressing] = effort(root, tree, stage.cmd) + max(following, default=0)
     return found
-
-
-def _own_passes(tree: Mapping[str, Any], audit: str, method: str) -> int:
-    cost = method_from_parameters(method, tree["method"].get(method, {})).cost()
-    # A backward pass takes about as long as two forward passes.
-    per_image = (cost.forward or 0) + 2 * (cost.backward or 0)
-    return per_image * (tree["audits"][audit].get("images") or MANY)
 
 
 def _code_changes(root: Path) -> dict[str, str]:

@@ -234,7 +234,7 @@ def _estimate(root: Path, graph: Mapping[str, Node], names: list[str], slots: in
     """Give what says how long the rest of a run may take, by former runs of this checkout."""
     former = former_seconds(root)
     # As the flow starts them: first those that most passes of a model wait for.
-    order = sorted(names, key=lambda name: -graph[name].passes)
+    order = sorted(names, key=lambda name: -graph[name].effort)
     needs = {name: graph[name].needs for name in names}
     away = [name for name in names if graph[name].meta.get("pool")]
 

@@ -8,7 +8,10 @@ import sys
 
 import pytest
 import yaml
+from dvc.repo import Repo
 
+from flows.effort import effort
+from flows.graph import read_graph
 from tasks import code, places
 from tasks.params import SECTIONS, read_tree
 
@@ -68,6 +71,19 @@ def test_a_stage_cannot_read_a_parameter_it_does_not_declare(root):
     params = load(["compute"], root / "params.yaml")
     with pytest.raises(LookupError, match="split"):
         params.value("split.seed")
+
+
+def test_what_waits_for_more_starts_first(root):
+    graph = read_graph(root)
+    for name, node in graph.items():
+        following = [other.effort for other in graph.values() if name in other.needs]
+        own = effort(root, read_tree(root / "params.yaml"), commands(root)[name])
+        assert node.effort == own + max(following, default=0)
+
+
+def commands(root):
+    with Repo(str(root)) as repo:
+        return {stage.addressing: stage.cmd for stage in repo.index.stages}
 
 
 def test_every_number_of_params_yaml_is_explained(root):
