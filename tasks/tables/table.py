@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from saliency_audit.errors import DataError
 
@@ -60,6 +60,33 @@ class Column:
     low: float | None = None
     high: float | None = None
 
+    def broken(self, values: pa.Array) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+        """Give each rule for the column's values, and which of them break it.
+
+        Of a map all pixels are held to it.
+
+        >>> share = Column("share", pa.float64(), "a share", low=0, high=1)
+        >>> [(rule, bad.tolist()) for rule, bad in share.broken(pa.array([None, 0.5, 2.0]))]
+        [('null', [True, False, False]), ('not finite', [False, False, False]),
+         ('below 0', [False, False, False]), ('above 1', [False, False, True])]
+        """
+        null = values.is_null().to_numpy(zero_copy_only=False)
+        if not self.null:
+            yield "null", null
+        maps = _is_map(self.type)
+        finite = maps or pa.types.is_floating(self.type)
+        bounded = self.low is not None or self.high is not None
+        if not (finite or bounded) or (maps and null.any()):
+            return
+        numbers = values.to_numpy_ndarray() if maps else values.to_numpy(zero_copy_only=False)
+        rules = {"not finite": ~np.isfinite(numbers)} if finite else {}
+        if self.low is not None:
+            rules[f"below {self.low}"] = numbers < self.low
+        if self.high is not None:
+            rules[f"above {self.high}"] = numbers > self.high
+        for rule, bad in rules.items():
+            yield rule, bad.any(axis=tuple(range(1, bad.ndim))) & ~null
+
 
 @dataclass(frozen=True)
 class Table:
@@ -92,7 +119,7 @@ class Table:
 
     def _array(self, column: Column, values: list[Any]) -> pa.Array:
         try:
-            if isinstance(column.type, pa.FixedShapeTensorType):
+            if _is_map(column.type):
                 stacked = np.stack(values) if values else np.empty((0, *column.type.shape))
                 storage = pa.FixedSizeListArray.from_arrays(
                     pa.array(stacked.reshape(-1), column.type.value_type),
@@ -170,28 +197,12 @@ class Table:
         }
 
     def _column_faults(self, column: Column, batch: pa.RecordBatch) -> Iterator[Fault]:
-        values = batch.column(column.name)
-        if not column.null and values.null_count:
-            yield from self._fault(batch, column, pc.is_null(values), "null")
-        if pa.types.is_floating(column.type):
-            yield from self._fault(batch, column, pc.invert(pc.is_finite(values)), "not finite")
-        if column.low is not None:
-            yield from self._fault(
-                batch, column, pc.less(values, column.low), f"below {column.low}"
-            )
-        if column.high is not None:
-            yield from self._fault(
-                batch, column, pc.greater(values, column.high), f"above {column.high}"
-            )
-
-    def _fault(
-        self, batch: pa.RecordBatch, column: Column, bad: pa.Array, rule: str
-    ) -> Iterator[Fault]:
-        rows = np.flatnonzero(pc.fill_null(bad, False).to_numpy(zero_copy_only=False))
-        if len(rows):
-            keyed = self._readable(batch).issuperset(self.key)
-            keys = [self._key(batch, int(row)) for row in rows[:KEYS]] if keyed else []
-            yield Fault(column.name, rule, len(rows), tuple(keys))
+        keyed = self._readable(batch).issuperset(self.key)
+        for rule, bad in column.broken(batch.column(column.name)):
+            rows = np.flatnonzero(bad)
+            if len(rows):
+                keys = [self._key(batch, int(row)) for row in rows[:KEYS]] if keyed else []
+                yield Fault(column.name, rule, len(rows), tuple(keys))
 
     def _key(self, batch: pa.RecordBatch, row: int) -> Key:
         return tuple(batch.column(name)[row].as_py() for name in self.key)
@@ -209,6 +220,10 @@ class Table:
         for rule, keys in found.items():
             if keys:
                 yield Fault(name, f"{rule} (sort by {name})", len(keys), tuple(keys[:KEYS]))
+
+
+def _is_map(kind: pa.DataType) -> bool:
+    return isinstance(kind, pa.FixedShapeTensorType)
 
 
 def _kind(field: pa.Field) -> str:

@@ -196,6 +196,28 @@ def test_maps_are_checked_at_the_size_that_they_have(tmp_path):
     assert said(path) == {("tie_share", "above 1"): (1, ["image_id=1, label=x"])}
 
 
+def test_every_pixel_of_a_map_is_checked(tmp_path):
+    path = tmp_path / "maps.parquet"
+    maps = np.zeros((4, 5, 7), np.float16)
+    maps[1, 4, 6], maps[2, 0, 0], maps[3, 2, 2], maps[3, 0, 1] = np.nan, -0.5, 1.5, np.inf
+    kind = pa.fixed_shape_tensor(pa.float16(), (5, 7))
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(maps.reshape(-1)), 35)
+    columns = {
+        "image_id": pa.array(list("abcd")), "label": pa.array(["x"] * 4),
+        "method": pa.array(["m"] * 4), "map": pa.ExtensionArray.from_storage(kind, flat),
+        "offset": pa.nulls(4, pa.float64()), "scale": pa.nulls(4, pa.float64()),
+        "status": pa.array(["ok"] * 4), "tie_share": pa.nulls(4, pa.float64()),
+        "completeness": pa.nulls(4, pa.float64()), "model_digest": pa.array([""] * 4),
+        "method_digest": pa.array([""] * 4),
+    }  # fmt: skip
+    pq.write_table(pa.table(list(columns.values()), saliency(5, 7).schema), path)
+    assert said(path) == {
+        ("map", "not finite"): (2, ["image_id=b, label=x", "image_id=d, label=x"]),
+        ("map", "below 0"): (1, ["image_id=c, label=x"]),
+        ("map", "above 1"): (1, ["image_id=d, label=x"]),
+    }
+
+
 # Files that are no table
 
 
