@@ -101,10 +101,14 @@ def test_rows_that_break_several_rules_are_all_counted_over_row_groups(tmp_path)
     }
 
 
-def test_a_row_group_is_compared_with_the_one_before(tmp_path):
-    ids = [f"i{n:02}" for n in range(30)]
-    ids[10] = "i09"
-    ((_, rule),) = said(masks(tmp_path, image_id=pa.array(ids)))
+def test_a_batch_of_rows_is_compared_with_the_one_before(tmp_path):
+    batch = MASKS.rows_per_group
+    ids = [f"i{n:04}" for n in range(batch + 6)]
+    ids[batch] = ids[batch - 1]
+    columns = [ids, ["*"] * len(ids), [0] * len(ids), [b"png"] * len(ids)]
+    path = tmp_path / "masks.parquet"
+    pq.write_table(pa.table(columns, MASKS.schema), path, row_group_size=batch)
+    ((_, rule),) = said(path)
     assert rule.startswith("twice")
 
 
