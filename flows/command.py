@@ -52,11 +52,37 @@ def run(
 
 
 @app.command()
-def check() -> None:
-    """Check params.yaml: every key, range and reference. Exit code 2 where something is wrong."""
-    from flows.run import check_only
+def check(
+    path: Annotated[
+        Path | None,
+        typer.Argument(exists=True, help="Parquet file, folder of them, or folder of raw images."),
+    ] = None,
+    table: Annotated[
+        str | None, typer.Option(help="Which table the file is of; default: by place and columns.")
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="Read raw images as folder, ham10000 or chestxdet; default: as the dataset of "
+            "params.yaml whose source this is, else as folder."
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all of it as one line of JSON.")
+    ] = False,
+) -> None:
+    """Check params.yaml, or name all that is wrong with tables or raw images, before any training.
 
-    sys.exit(check_only(Path.cwd()))
+    Without PATH: every key, range and reference of params.yaml. With it: each problem once, with
+    its count, the first 20 places and what to do; `stop` would end an audit, `warn` may mislead
+    it, `note` is worth knowing. Exit codes: 0 nothing stops, 2 bad parameter or usage, 4 something
+    would stop.
+
+    Example: saliency-audit check ../knees
+    """
+    from flows.check import Subject, say_check
+
+    sys.exit(say_check(Path.cwd(), Subject(path, table, kind), as_json))
 
 
 @app.command()

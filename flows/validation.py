@@ -14,14 +14,12 @@ from tasks.params import SECTIONS, build, build_source, named, read_tree, refuse
 def check_parameters(root: Path) -> None:
     """Raise ParameterError for the first parameter of params.yaml that is wrong."""
     tree = read_tree(root / "params.yaml")
-    for section in ("datasets", "audits", "method"):
-        if not isinstance(tree[section], Mapping):
-            raise ParameterError(f"params.yaml: {section} is no mapping of names")
+    for section in ("audits", "method"):
+        _check_mapping(tree, section)
     for section, place in SECTIONS.items():
         if place is not None:
             build(named(place), tree[section], section)
-    for dataset, raw in tree["datasets"].items():
-        source = build_source(dataset, raw)
+    for dataset, source in read_sources(tree).items():
         if not (root / source.source).exists():
             raise ParameterError(
                 f"params.yaml: datasets.{dataset}.source: {source.source} is not there"
@@ -36,6 +34,17 @@ def check_parameters(root: Path) -> None:
                 "take the dataset out"
             )
     _check_methods(tree)
+
+
+def read_sources(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Build the source of each dataset; raises ParameterError for the first that is wrong."""
+    _check_mapping(tree, "datasets")
+    return {dataset: build_source(dataset, raw) for dataset, raw in tree["datasets"].items()}
+
+
+def _check_mapping(tree: Mapping[str, Any], section: str) -> None:
+    if not isinstance(tree[section], Mapping):
+        raise ParameterError(f"params.yaml: {section} is no mapping of names")
 
 
 def _check_audit(root: Path, key: str, audit: Audit, tree: Mapping[str, Any]) -> None:

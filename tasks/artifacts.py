@@ -104,6 +104,23 @@ def write_table(table: Table, path: Path) -> Iterator[TableWriter]:
         writer.flush()
 
 
+@contextmanager
+def open_table(path: Path) -> Iterator[pq.ParquetFile]:
+    """Open a table's file; raises DataError where it is missing or, then or later, damaged."""
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing: run `dvc repro` to make it") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        # The disk's own errors have a number and are no fault of the file.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise DataError(
+            f"{path} is truncated or no Parquet file ({error}): delete it and run `dvc repro`"
+        ) from None
+
+
 def read_batches(
     path: Path, table: Table, columns: list[str] | None = None
 ) -> Iterator[pa.RecordBatch]:
@@ -111,20 +128,15 @@ def read_batches(
 
     Raises DataError where the file is missing, is no Parquet or has another schema.
     """
-    try:
-        with pq.ParquetFile(path) as file:
-            if not file.schema_arrow.equals(table.schema):
-                raise DataError(
-                    f"{path} is not a table of {table.name}: delete it and run `dvc repro`"
-                )
-            for group in range(file.num_row_groups):
-                yield from file.read_row_group(group, columns=columns).to_batches()
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing: run `dvc repro` to make it") from None
-    except pa.ArrowInvalid as error:
-        raise DataError(
-            f"{path} is truncated or no Parquet file ({error}): delete it and run `dvc repro`"
-        ) from None
+    with open_table(path) as file:
+        faults = [fault.said for fault in table.schema_faults(file.schema_arrow)]
+        if faults:
+            raise DataError(
+                f"{path} is not a table of {table.name} ({'; '.join(faults)}): "
+                "delete it and run `dvc repro`"
+            )
+        for group in range(file.num_row_groups):
+            yield from file.read_row_group(group, columns=columns).to_batches()
 
 
 def read_rows(

@@ -76,7 +76,7 @@ def _set_aside_row(number: int, item: SetAside) -> dict[str, Any]:
         "source_file": item.source_file,
         "row": item.row,
         "reason": item.reason,
-        "detail": item.detail,
+        "detail": "; ".join([item.detail, *(detail for _, detail in item.more)]),
     }
 
 

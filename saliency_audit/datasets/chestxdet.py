@@ -91,7 +91,7 @@ class ChestXDet:
         """
         folder = Path(self.source)
         files = _find_files(folder, self._folders(folder))
-        rows: dict[str, Row] = {}
+        rows: dict[str, tuple[Row, str, int]] = {}
         listed: set[str] = set()
         for name, number, item in read_items(folder):
             read = read_row(item, self.mask_source)
@@ -107,7 +107,7 @@ class ChestXDet:
                     f"{read.file_name} is in none of {looked}: add it, or drop the row",
                 )
             if isinstance(read, Row):
-                rows[read.file_name] = read
+                rows[read.file_name] = (read, name, number)
             else:
                 yield SetAside(read.image_id, name, number, read.reason, read.detail)
         for file_name in sorted(files.keys() - listed):
@@ -118,17 +118,19 @@ class ChestXDet:
             (image_id, file, file_name) for file_name in rows for image_id, file in files[file_name]
         )
         for done, (image_id, file, file_name) in enumerate(wanted, start=1):
-            yield self._sample(folder, image_id, file, rows[file_name])
+            yield self._sample(folder, image_id, file, *rows[file_name])
             progress(done, len(wanted))
 
     def _folders(self, folder: Path) -> tuple[str, ...]:
         return self.folders or tuple(n for n in IMAGE_FOLDERS if (folder / n).is_dir())
 
-    def _sample(self, folder: Path, image_id: str, file: str, row: Row) -> Sample | SetAside:
+    def _sample(
+        self, folder: Path, image_id: str, file: str, row: Row, table: str, number: int
+    ) -> Sample | SetAside:
         try:
             picture = read_picture(folder / file, self.size)
         except UnusableFile as fault:
-            return SetAside(image_id, file, None, fault.reason, fault.detail)
+            return SetAside(image_id, file, number, fault.reason, fault.detail, table)
         labels = tuple(name for name in VARIANTS[self.variant] if name in row.outlines)
         masks = {label: _draw(row.outlines[label], self.size) for label in labels}
         notes = (*(("annotation_clipped",) if row.clipped else ()), *picture.notes)
@@ -144,6 +146,8 @@ class ChestXDet:
             height=picture.height,
             source_file=file,
             notes=notes if row.patient else (*notes, "group_unknown"),
+            table=table,
+            row=number,
         )
 
 

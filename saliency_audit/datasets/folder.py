@@ -7,12 +7,13 @@ no path leads out of the folder.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Literal
 
 from saliency_audit.datasets.csv_rows import Row, Table, read_csv
-from saliency_audit.datasets.image_files import UnusableFile, read_mask, read_picture
+from saliency_audit.datasets.image_files import Picture, UnusableFile, read_mask, read_picture
 from saliency_audit.datasets.mask_scaling import Mask
 from saliency_audit.datasets.sample import Description, Sample, SetAside
 from saliency_audit.datasets.selection import choose
@@ -27,6 +28,9 @@ IMAGE, GROUP, MASK, LABEL_COLUMNS = "image", "group", "mask", ("label", "labels"
 MASK_PREFIX = "mask_"
 #: What an image file's name may end in, for finding those that the table does not name.
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm")
+
+#: Why a row cannot be used: reason in one word, and detail.
+Fault = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class Folder:
 
     def describe(self) -> Description:
         """Say what the source is, from its table; raises DataError as ``samples`` does."""
-        return self._describe(self._read_table())
+        return self._sound()[1]
 
     def samples(self, progress: Progress = silent) -> Iterator[Sample | SetAside]:
         """Give the images of the table, in order of their ids; first what cannot be used.
@@ -91,19 +95,49 @@ class Folder:
         ``label_missing``, ``several_labels``, ``no_metadata`` (a file without a row),
         ``mask_missing`` and those of unreadable files.
         Notes besides those of images and masks: ``mask_missing`` (an empty cell),
-        ``mask_without_label`` (a mask of a label that the image does not have; left out).
-        Raises DataError where the table is missing, unreadable or lacks a column.
+        ``mask_without_label`` (a mask of a label that the image does not have; left out),
+        ``group_unknown`` (no group is given).
+        Raises DataError where the table is missing, unreadable or lacks a column; what else is
+        wrong with it as a whole it names at once.
         """
+        yield from self._items(*self._sound(), progress)
+
+    def everything(self, progress: Progress = silent) -> Iterator[Sample | SetAside | DataError]:
+        """Give what ``samples`` gives, and what it would raise; see ``ThoroughSource``."""
+        try:
+            table = self._read_table()
+        except DataError as error:
+            yield error
+            return
+        description, faults = self._describe(table)
+        for fault in faults:
+            yield DataError(f"{self._place}: {fault}")
+        yield from self._items(table, description, progress, thorough=True)
+
+    def _sound(self) -> tuple[Table, Description]:
+        """Read the table; raises DataError for all that is wrong with it as a whole."""
         table = self._read_table()
-        description = self._describe(table)
+        description, faults = self._describe(table)
+        if faults:
+            raise DataError(f"{self._place}: {'; '.join(faults)}")
+        return table, description
+
+    def _items(
+        self, table: Table, description: Description, progress: Progress, thorough: bool = False
+    ) -> Iterator[Sample | SetAside]:
         rows: dict[str, tuple[Row, tuple[str, ...]]] = {}
         for row in table.rows:
-            fault = self._fault(row, description, rows)
+            faults = self._faults(row, description, rows)
             cells = row.cells or {}
-            if fault is None:
+            if not faults:
                 rows[_image_id(cells)] = (row, self._labels_of(cells, description.labels))
-            else:
-                yield SetAside(cells.get(IMAGE) or None, self.table, row.line, *fault)
+                continue
+            if thorough and cells.get(IMAGE) and _image_id(cells) not in rows:
+                labels = self._labels_of(cells, description.labels)
+                faults += self._files(cells, labels, description.mask_kind).faults
+            yield SetAside(
+                cells.get(IMAGE) or None, self.table, row.line, *faults[0], more=tuple(faults[1:])
+            )
         yield from self._unlisted(table)
         ids = list(rows)
         groups = [_group(rows[i][0].cells or {}) for i in ids]
@@ -112,6 +146,10 @@ class Folder:
             yield self._sample(*rows[image_id], description)
             progress(done, len(chosen))
 
+    @property
+    def _place(self) -> Path:
+        return Path(self.source) / self.table
+
     def _read_table(self) -> Table:
         folder = Path(self.source)
         if not folder.is_dir():
@@ -119,31 +157,33 @@ class Folder:
         table = read_csv(contained(folder, self.table), (IMAGE,))
         if sum(name in table.columns for name in LABEL_COLUMNS) != 1:
             raise DataError(
-                f"{folder / self.table} needs one column label or labels: "
+                f"{self._place} needs one column label or labels: "
                 f"its columns are {', '.join(table.columns)}"
             )
         return table
 
-    def _describe(self, table: Table) -> Description:
-        place = f"{Path(self.source) / self.table}"
+    def _describe(self, table: Table) -> tuple[Description, list[str]]:
+        """Say what the source is, and what is wrong with its table as a whole."""
+        faults = []
         labels = self.labels
         if labels is None:
             cells = [row.cells for row in table.rows if row.cells is not None]
             labels = tuple(sorted({name for row in cells for name in self._names(row)}))
             if not labels:
-                raise DataError(f"{place} has no label in any row: fill its label column")
-            if fault := _wrong_number(labels, self.labelling):
-                raise DataError(f"{place}: {fault}")
-        own = [name for name in table.columns if name.startswith(MASK_PREFIX)]
-        strange = [name for name in own if name.removeprefix(MASK_PREFIX) not in labels]
-        if strange:
-            raise DataError(
-                f"{place}: the column {strange[0]} names no label ({', '.join(labels)}): rename it"
-            )
+                faults.append("it has no label in any row: fill its label column")
+            elif fault := _wrong_number(labels, self.labelling):
+                faults.append(fault)
+        own = [name for name in table.columns if _is_mask(name)]
+        faults += [
+            f"the column {name} names no label ({', '.join(labels)}): rename it"
+            for name in own
+            if labels and name.removeprefix(MASK_PREFIX) not in labels
+        ]
         if own and MASK in table.columns:
-            raise DataError(f"{place} has both {MASK} and {own[0]}: keep one kind of masks")
+            faults.append(f"it has both {MASK} and {own[0]}: keep one kind of masks")
         single = MaskKind.SINGLE if MASK in table.columns else MaskKind.NONE
-        return Description(labels, self.labelling, MaskKind.PER_LABEL if own else single, self.size)
+        kind = MaskKind.PER_LABEL if own else single
+        return Description(labels, self.labelling, kind, self.size), faults
 
     def _names(self, cells: Mapping[str, str]) -> list[str]:
         """Labels of a row as they stand in its cell."""
@@ -154,33 +194,33 @@ class Folder:
         names = self._names(cells)
         return tuple(name for name in known if name in names)
 
-    def _fault(
+    def _faults(
         self, row: Row, description: Description, taken: Mapping[str, object]
-    ) -> tuple[str, str] | None:
-        """Reason and detail why a row cannot be used, None where it can."""
-        if row.cells is None or not row.cells[IMAGE]:
-            return "row_malformed", "the row lacks cells or has too many, or its image is empty"
+    ) -> list[Fault]:
+        """Say why a row cannot be used, its files apart."""
+        if row.cells is None:
+            return [("row_malformed", "the row lacks cells or has too many: mend it")]
+        faults = list(self._label_faults(self._names(row.cells), description))
+        if not row.cells[IMAGE]:
+            return [("row_malformed", "the row's image is empty: name its file"), *faults]
         image = _image_id(row.cells)
         if image in taken:
-            return "duplicate_row", f"{image} has a row already, which counts: remove one"
-        return self._label_fault(self._names(row.cells), description)
+            detail = f"{image} has a row already, which counts: remove one"
+            return [("duplicate_row", detail), *faults]
+        return faults
 
-    def _label_fault(
-        self, names: Sequence[str], description: Description
-    ) -> tuple[str, str] | None:
-        unknown = [name for name in names if name not in description.labels]
+    def _label_faults(self, names: Sequence[str], description: Description) -> Iterator[Fault]:
+        unknown = [repr(name) for name in names if name not in description.labels]
         if unknown:
+            said = f"{', '.join(unknown)} {'is no label' if len(unknown) == 1 else 'are no labels'}"
             known = ", ".join(description.labels)
-            return "unknown_label", f"{unknown[0]!r} is no label ({known}): mend it or add it"
+            yield "unknown_label", f"{said} ({known}): mend it or add it"
         if description.labelling is not Labelling.MULTILABEL:
             if not names:
-                return "label_missing", "the row has no label: give it one"
+                yield "label_missing", "the row has no label: give it one"
             if len(names) > 1:
-                return (
-                    "several_labels",
-                    f"the row has {len(names)} labels: keep one, or set labelling: multilabel",
-                )
-        return None
+                detail = f"the row has {len(names)} labels: keep one, or set labelling: multilabel"
+                yield "several_labels", detail
 
     def _unlisted(self, table: Table) -> Iterator[SetAside]:
         """Set aside the image files that no row names as its image or a mask."""
@@ -201,57 +241,68 @@ class Folder:
         self, row: Row, labels: tuple[str, ...], description: Description
     ) -> Sample | SetAside:
         cells = row.cells or {}
-        folder, image_id = Path(self.source), _image_id(cells)
-        try:
-            picture = read_picture(contained_file(folder, image_id, "image"), self.size)
-            masks, notes = self._masks(
-                cells, labels, description.mask_kind, (picture.width, picture.height)
-            )
-        except UnusableFile as fault:
-            return SetAside(image_id, image_id, row.line, fault.reason, fault.detail)
+        image_id = _image_id(cells)
+        read = self._files(cells, labels, description.mask_kind)
+        if read.picture is None or read.faults:
+            first, *more = read.faults
+            return SetAside(image_id, image_id, row.line, *first, self.table, tuple(more))
         names = self._names(cells)
         return Sample(
             image_id=image_id,
             group_id=_group(cells),
             labels=labels,
-            pixels=picture.pixels,
-            masks=masks,
+            pixels=read.picture.pixels,
+            masks=read.masks,
             strata={name: cell or None for name, cell in cells.items() if _is_stratum(name)},
             instances={label: names.count(label) for label in labels},
-            width=picture.width,
-            height=picture.height,
+            width=read.picture.width,
+            height=read.picture.height,
             source_file=image_id,
-            notes=tuple(dict.fromkeys((*picture.notes, *notes))),
+            notes=tuple(dict.fromkeys((*read.picture.notes, *read.notes))),
+            table=self.table,
+            row=row.line,
         )
 
-    def _masks(
-        self,
-        cells: Mapping[str, str],
-        labels: Sequence[str],
-        kind: MaskKind,
-        source_size: tuple[int, int],
-    ) -> tuple[dict[str, Mask], list[str]]:
-        """Masks by label, and notes; raises UnusableFile."""
-        masks: dict[str, Mask] = {}
-        notes: list[str] = []
-        wanted = {
-            MaskKind.NONE: {},
-            MaskKind.SINGLE: {EVERY_LABEL: MASK},
-            MaskKind.PER_LABEL: {
-                name.removeprefix(MASK_PREFIX): name for name in cells if _is_mask(name)
-            },
-        }[kind]
-        for label, column in wanted.items():
+    def _files(self, cells: Mapping[str, str], labels: Sequence[str], kind: MaskKind) -> _Files:
+        """Read the files of a row, all that can be."""
+        folder, read = Path(self.source), _Files()
+        with read.noting_faults():
+            path = contained_file(folder, _image_id(cells), "image")
+            read.picture = read_picture(path, self.size)
+        # Of a mask without its image only what is wrong with its file counts.
+        image = read.picture
+        source_size = (image.width, image.height) if image else self.size[::-1]
+        if not cells.get(GROUP):
+            read.notes.append("group_unknown")
+        for label, column in _mask_columns(cells, kind).items():
             has_label = label == EVERY_LABEL or label in labels
             if cells[column] and not has_label:
-                notes.append("mask_without_label")
+                read.notes.append("mask_without_label")
             elif cells[column]:
-                path = contained_file(Path(self.source), cells[column], "mask")
-                masks[label], more = read_mask(path, source_size, self.size)
-                notes += more
+                with read.noting_faults():
+                    path = contained_file(folder, cells[column], "mask")
+                    read.masks[label], notes = read_mask(path, source_size, self.size)
+                    read.notes += notes
             elif has_label:
-                notes.append("mask_missing")
-        return masks, notes
+                read.notes.append("mask_missing")
+        return read
+
+
+@dataclass
+class _Files:
+    """What was read of a row's files: masks by label, and why some of the files cannot be used."""
+
+    picture: Picture | None = None
+    masks: dict[str, Mask] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+    @contextmanager
+    def noting_faults(self) -> Iterator[None]:
+        try:
+            yield
+        except UnusableFile as fault:
+            self.faults.append((fault.reason, fault.detail))
 
 
 def contained(folder: Path, relative: str) -> Path:
@@ -296,6 +347,14 @@ def _image_id(cells: Mapping[str, str]) -> str:
 
 def _group(cells: Mapping[str, str]) -> str:
     return cells.get(GROUP) or f"image-{_image_id(cells)}"
+
+
+def _mask_columns(cells: Mapping[str, str], kind: MaskKind) -> dict[str, str]:
+    """Columns of masks by the label that they mark."""
+    if kind is MaskKind.SINGLE:
+        return {EVERY_LABEL: MASK}
+    own = [name for name in cells if _is_mask(name)]
+    return {name.removeprefix(MASK_PREFIX): name for name in own}
 
 
 def _is_mask(column: str) -> bool:

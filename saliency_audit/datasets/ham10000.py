@@ -104,11 +104,18 @@ class Ham10000:
         )
         for done, image_id in enumerate(chosen, start=1):
             line, cells = rows[image_id]
-            yield self._sample(folder, files[image_id], masks.get(image_id), line, cells)
+            file, mask = files[image_id], masks.get(image_id)
+            yield self._sample(folder, file, mask, table.name, line, cells)
             progress(done, len(chosen))
 
     def _sample(
-        self, folder: Path, file: str, mask_file: str | None, line: int, cells: Mapping[str, str]
+        self,
+        folder: Path,
+        file: str,
+        mask_file: str | None,
+        table: str,
+        line: int,
+        cells: Mapping[str, str],
     ) -> Sample | SetAside:
         image_id, label = cells["image_id"], cells["dx"]
         try:
@@ -119,7 +126,7 @@ class Ham10000:
             if mask_file is not None:
                 masks[EVERY_LABEL], notes = read_mask(folder / mask_file, source_size, self.size)
         except UnusableFile as fault:
-            return SetAside(image_id, file, line, fault.reason, fault.detail)
+            return SetAside(image_id, file, line, fault.reason, fault.detail, table)
         return Sample(
             image_id=image_id,
             group_id=cells["lesion_id"],
@@ -137,6 +144,8 @@ class Ham10000:
             height=picture.height,
             source_file=file,
             notes=(*picture.notes, *notes),
+            table=table,
+            row=line,
         )
 
 

@@ -82,7 +82,8 @@ def read_mask(
 
     ``source_size``: (width, height) of the image that it belongs to; another size is scaled.
     Foreground is what is brighter than 127 of 255, after the palette is applied; 1 where the file
-    holds only 0 and 1; the upper half of the range where it has more than 8 bits.
+    holds only 0 and 1; the upper half of the range where it has more than 8 bits. A file of more
+    than two values has the note ``mask_grey``.
     Raises UnusableFile with the reason ``mask_missing``, ``mask_truncated``, ``mask_unreadable``
     or ``mask_too_large``.
     """
@@ -205,7 +206,7 @@ def _foreground(image: Image) -> tuple[Mask, tuple[str, ...]]:
         values = np.asarray(image).astype(np.float64)
         if not np.isfinite(values).all() or values.min() < 0:
             raise UnusableFile("unreadable", "the mask holds negative values or none: export it")
-        return (values > values.max() / 2) & (values > 0), ()
+        return (values > values.max() / 2) & (values > 0), _grey(len(np.unique(values)))
     # A palette's colours count, not its indices: some palettes run from white to black.
     grey = np.asarray(
         image.convert("RGB").convert("L") if image.mode == "P" else image.convert("L")
@@ -219,4 +220,8 @@ def _foreground(image: Image) -> tuple[Mask, tuple[str, ...]]:
             f"the mask's brightest value is {brightest} of 255, neither 1 nor above 127: "
             "save foreground as 255",
         )
-    return grey > 127, ()
+    return grey > 127, _grey(len(np.flatnonzero(np.bincount(grey.ravel()))))
+
+
+def _grey(values: int) -> tuple[str, ...]:
+    return ("mask_grey",) if values > 2 else ()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from saliency_audit.errors import DataError
 from saliency_audit.labelling import Labelling, MaskKind
 from saliency_audit.progress import Progress, silent
 
@@ -40,6 +41,8 @@ class Sample:
     ``instances``: how often each of ``labels`` occurs;
     ``width``, ``height``: of the source image, pixels;
     ``source_file``: within the source folder, None for a generated image;
+    ``table``, ``row``: the file that lists the image and its line there (of JSON its position in
+    the list, from 1), None where none does;
     ``notes``: what was odd, one word each: ``mask_rescaled`` (mask and image differ in size),
     ``mask_empty``, ``mask_full``, ``mask_lost`` (foreground too small for the working
     resolution), ``mask_missing``, ``mask_inverted`` (background enclosed by foreground: perhaps
@@ -57,6 +60,8 @@ class Sample:
     height: int
     source_file: str | None
     notes: tuple[str, ...] = ()
+    table: str | None = None
+    row: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,9 @@ class SetAside:
     """One row or file that cannot be used.
 
     ``row``: line of the CSV (the header is line 1), or position in the JSON list from 1;
-    ``reason``: one word; ``detail``: what exactly is wrong, and what to do.
+    ``reason``: one word; ``detail``: what exactly is wrong, and what to do;
+    ``table``: the file that ``row`` is of, where that is not ``source_file``;
+    ``more``: reason and detail of what else is wrong with the same row.
     """
 
     image_id: str | None
@@ -72,6 +79,8 @@ class SetAside:
     row: int | None
     reason: str
     detail: str
+    table: str | None = None
+    more: tuple[tuple[str, str], ...] = ()
 
 
 class Source(Protocol):
@@ -86,3 +95,14 @@ class Source(Protocol):
 
     def samples(self, progress: Progress = silent) -> Iterator[Sample | SetAside]:
         """Give the samples in ascending order of image_id, one at a time."""
+
+
+@runtime_checkable
+class ThoroughSource(Source, Protocol):
+    """A source that can be read on where ``samples`` gives up, to name all that is wrong."""
+
+    def everything(self, progress: Progress = silent) -> Iterator[Sample | SetAside | DataError]:
+        """Give what ``samples`` gives, and, in place of raising, the errors.
+
+        The files of a row that is set aside are read, too: ``more`` says what is wrong with them.
+        """

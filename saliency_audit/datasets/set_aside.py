@@ -29,24 +29,33 @@ def check_set_aside(kept: int, items: Sequence[SetAside], bound: float) -> None:
     Traceback (most recent call last):
     saliency_audit.errors.DataError: the source holds no image: check its folder
     """
+    said = too_much(kept, items, bound)
+    if said:
+        first = "; ".join(_named(item) for item in items[:SHOWN])
+        more = f". The first: {first}; `saliency-audit check` names all" if items else ""
+        raise DataError(said + more)
+
+
+def too_much(kept: int, items: Sequence[SetAside], bound: float) -> str:
+    """Say in what ``check_set_aside`` finds too little usable; empty where it does not.
+
+    >>> too_much(1, [SetAside("a", "a.png", 2, "image_missing", "not there")], 0.6)
+    ''
+    """
     if not kept and not items:
-        raise DataError("the source holds no image: check its folder")
+        return "the source holds no image: check its folder"
     share = len(items) / (kept + len(items))
     if kept and share <= bound:
-        return
+        return ""
     counts = ", ".join(
         f"{reason} {count}" for reason, count in sorted(Counter(i.reason for i in items).items())
     )
-    first = "; ".join(_named(item) for item in items[:SHOWN])
     limit = (
         f"more than max_set_aside {bound:g} allows: mend them, or raise it"
         if kept
         else "and no usable image is left: mend them"
     )
-    raise DataError(
-        f"{len(items)} of {kept + len(items)} rows and files are set aside ({counts}), {limit}. "
-        f"The first: {first}"
-    )
+    return f"{len(items)} of {kept + len(items)} rows and files are set aside ({counts}), {limit}"
 
 
 def _named(item: SetAside) -> str:

@@ -17,6 +17,8 @@ from saliency_audit.labelling import Labelling
 #: The parts, in the order in which they are served when all else is equal.
 SPLITS = ("train", "test", "tune", "calibrate")
 TRAIN = SPLITS.index("train")
+#: Statuses of labels that an image must have one of, which nothing can be trained on.
+UNTRAINED = ("no_image", "not_in_train")
 
 Counts = NDArray[np.int64]
 
@@ -294,7 +296,7 @@ def _status(images: dict[str, int], groups: int) -> str:
 
 
 def _refuse_untrained(found: Sequence[LabelSplit]) -> None:
-    bad = [entry.label for entry in found if entry.status in ("no_image", "not_in_train")]
+    bad = [entry.label for entry in found if entry.status in UNTRAINED]
     if bad:
         raise DataError(
             f"training has no image with the label {', '.join(bad)}: "

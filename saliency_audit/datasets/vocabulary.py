@@ -40,6 +40,7 @@ NOTES: Mapping[str, str] = {
     "mask_full": "the mask is foreground everywhere",
     "mask_inverted": "foreground covers the border and encloses background: perhaps inverted; kept",
     "mask_lost": "the mask's foreground is too small for the working resolution",
+    "mask_grey": "the mask has more than two values: what is brighter than half is foreground",
     "mask_zero_one": "the mask's values are 0 and 1: 1 is foreground",
     "mask_without_label": "has a mask of a label that it does not have: left out",
     "annotation_clipped": "a box or polygon reaches beyond the image: clipped",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from inspect import signature
 from pathlib import Path
 from types import FunctionType
@@ -14,23 +14,28 @@ from saliency_audit.datasets.vocabulary import NOTES, REASONS
 from tasks.tables.table import Column, Table
 
 #: Where each table lies; the order of the stages.
-PLACES = {
-    "images": "data/ingest/<dataset>/images.parquet",
-    "masks": "data/ingest/<dataset>/masks.parquet",
-    "set_aside": "data/ingest/<dataset>/set_aside.parquet",
-    "split": "data/split/<dataset>/split.parquet",
-    "history": "data/train_classifier/<audit>/ and data/train_segmenter/<dataset>/history.parquet",
-    "predictions": "data/predict/<audit>/predictions.parquet",
-    "chosen": "data/predict/<audit>/chosen.parquet and background.parquet",
-    "regions": "data/predict/<audit>/regions.parquet",
-    "saliency": "data/explain/<audit>/<method>.parquet",
-    "cohort": "data/cohort/<audit>.parquet",
-    "localisation": "data/apply_segx/<audit>.parquet",
-    "certainty": "data/score_segu/<audit>.parquet",
-    "cells": "data/aggregate_agreement/<audit>/cells.parquet",
-    "agreement": "data/aggregate_agreement/<audit>/agreement.parquet",
-    "gallery": "data/summarise/<dataset>/<audit>/gallery.parquet",
+PLACES: Mapping[str, tuple[str, ...]] = {
+    "images": ("data/ingest/<dataset>/images.parquet",),
+    "masks": ("data/ingest/<dataset>/masks.parquet",),
+    "set_aside": ("data/ingest/<dataset>/set_aside.parquet",),
+    "split": ("data/split/<dataset>/split.parquet",),
+    "history": (
+        "data/train_classifier/<audit>/history.parquet",
+        "data/train_segmenter/<dataset>/history.parquet",
+    ),
+    "predictions": ("data/predict/<audit>/predictions.parquet",),
+    "chosen": ("data/predict/<audit>/chosen.parquet", "data/predict/<audit>/background.parquet"),
+    "regions": ("data/predict/<audit>/regions.parquet",),
+    "saliency": ("data/explain/<audit>/<method>.parquet",),
+    "cohort": ("data/cohort/<audit>.parquet",),
+    "localisation": ("data/apply_segx/<audit>.parquet",),
+    "certainty": ("data/score_segu/<audit>.parquet",),
+    "cells": ("data/aggregate_agreement/<audit>/cells.parquet",),
+    "agreement": ("data/aggregate_agreement/<audit>/agreement.parquet",),
+    "gallery": ("data/summarise/<dataset>/<audit>/gallery.parquet",),
 }
+#: The sizes of the maps that the page shows: how many methods, and pixels.
+SIZES = {"height": 64, "width": 64, "methods": 5}
 
 HEAD = """# Data dictionary
 
@@ -41,28 +46,27 @@ be empty only where it says so; a status then says why.
 """
 
 
-def declared() -> Iterator[Table]:
-    """Give every declared table, in the order of the stages."""
+def declared(sizes: Mapping[str, int] = SIZES) -> Iterator[Table]:
+    """Give every declared table, in the order of the stages; ``sizes``: of maps, as ``SIZES``."""
     found: dict[str, Table] = {}
     for module in pkgutil.iter_modules(tasks.tables.__path__, "tasks.tables."):
         if module.name == __name__:
             continue
         for value in vars(importlib.import_module(module.name)).values():
-            table = _sized(value)
+            table = _sized(value, sizes)
             if table is not None:
                 found[table.name] = table
     order = list(PLACES)
     yield from sorted(found.values(), key=lambda table: order.index(table.name))
 
 
-def _sized(value: object) -> Table | None:
-    """Give a table, or one of 64×64 maps where the declaration takes their size."""
+def _sized(value: object, sizes: Mapping[str, int]) -> Table | None:
+    """Give a table, or one of maps of a size where the declaration takes it."""
     if isinstance(value, Table):
         return value
     if not isinstance(value, FunctionType) or value.__annotations__.get("return") != Table:
         return None
-    wanted = {"height": 64, "width": 64, "methods": 5}
-    table: Table = value(*(wanted[name] for name in signature(value).parameters))
+    table: Table = value(*(sizes[name] for name in signature(value).parameters))
     return table
 
 
@@ -86,12 +90,16 @@ def _section(table: Table) -> str:
 
 {table.meaning}
 
-`{PLACES[table.name]}`; key: {", ".join(f"`{name}`" for name in table.key)}.
+{_quoted(PLACES[table.name])}; key: {_quoted(table.key)}.
 
 | column | type | unit | range | empty | meaning |
 | --- | --- | --- | --- | --- | --- |
 {rows}
 """
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _row(column: Column) -> str:

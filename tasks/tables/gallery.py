@@ -33,7 +33,9 @@ def gallery(methods: int, height: int, width: int) -> Table:
             Column(
                 "maps",
                 pa.fixed_shape_tensor(pa.float16(), (methods, height, width)),
-                "each map m̂ in [0, 1]; zeros where its status is not a value's",
+                "each map m̂; zeros where its status is not a value's",
+                low=0,
+                high=1,
             ),
             Column("tops", pa.list_(pa.binary()), "each top fraction T as one-bit PNG, or null"),
             Column("top_cells", pa.list_(pa.list_(pa.int32())), "each method's top cells, or null"),

@@ -23,7 +23,9 @@ def saliency(height: int, width: int) -> Table:
             Column(
                 "map",
                 pa.fixed_shape_tensor(pa.float16(), (height, width)),
-                "m̂ in [0, 1]; zeros where the status is not a value's",
+                "m̂; zeros where the status is not a value's",
+                low=0,
+                high=1,
             ),
             Column("offset", pa.float64(), "minimum of the map before normalising", null=True),
             Column("scale", pa.float64(), "range of the map before normalising", null=True),

@@ -286,13 +286,13 @@ def test_every_module_that_is_run_exists():
 
 
 def test_the_exit_codes_that_are_listed_are_those_of_the_commands(root):
-    from flows import reproduce, run, trace
+    from flows import check, reproduce, run, trace
     from tasks import stage
 
     page = (root / "docs" / "commands.md").read_text("utf-8")
     listed = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
     used = {run.DONE, run.BAD_PARAMETER, run.FAILED, run.BUSY, run.INTERRUPTED}
-    used |= {reproduce.DIFFERS, trace.DIFFERS}
+    used |= {reproduce.DIFFERS, trace.DIFFERS, check.STOPPED}
     assert listed == used | {stage.BUG, stage.BAD_PARAMETER, stage.FAILED, stage.INTERRUPTED}
 
 
