@@ -101,12 +101,17 @@ def recording_commits(root: Path, names: Iterable[str], commit: str | None) -> d
     found: dict[str, str] = {}
     listed = git(root, "log", f"--max-count={DEPTH}", "--format=%H", commit or "HEAD", "--", LOCK)
     for older in listed.split():
-        then = _stages(git(root, "show", f"{older}:{LOCK}"))
+        then = _stages(git(root, "show", f"{older}:{LOCK}")) if _has_lock(root, older) else {}
         searched = {name: entry for name, entry in searched.items() if then.get(name) == entry}
         if not searched:
             break
         found |= dict.fromkeys(searched, older)
     return found
+
+
+def _has_lock(root: Path, commit: str) -> bool:
+    """Say whether a commit has a dvc.lock: one that takes it away is listed, too."""
+    return bool(git(root, "ls-tree", "--name-only", commit, "--", LOCK))
 
 
 def lock_entries(root: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -174,8 +174,8 @@ def _draw(console: Console, found: dict[str, Any]) -> None:
     say(f"schedule: {schedule['cron'] or 'none'} {schedule['timezone']}, of {schedule['revision']}")
     say(f"told: {found['alerts']}")
     for kind in ("next", "running"):
-        for run in found[kind]:
-            say(f"{kind}: {run['name']}, {run['at']}")
+        for name, first, others in _by_name(found[kind]):
+            say(f"{kind}: {name}, {first}{f', and {others} later' if others else ''}")
     for worker in found["workers"]:
         say(
             f"worker: {worker['name']} of {worker['pool']}: {worker['status'].lower()}, last sign "
@@ -195,6 +195,20 @@ def _draw(console: Console, found: dict[str, Any]) -> None:
         say(f"  {name}: {'; '.join(why[:2])}{more}")
     for name, size in found["disk"].items():
         say(f"disk: {name}: {size / 2**20:,.1f} MiB")
+
+
+def _by_name(runs: list[dict[str, str]]) -> Iterator[tuple[str, str, int]]:
+    """Give of each name the time of its first run, and how many follow.
+
+    >>> pairs = [("watch", "3"), ("audit", "4"), ("watch", "5")]
+    >>> list(_by_name([{"name": name, "at": at} for name, at in pairs]))
+    [('watch', '3', 1), ('audit', '4', 0)]
+    """
+    times: dict[str, list[str]] = {}
+    for run in runs:
+        times.setdefault(run["name"], []).append(run["at"])
+    for name, (first, *later) in times.items():
+        yield name, first, len(later)
 
 
 def _lines(console: Console) -> Callable[[str], None]:

@@ -118,3 +118,11 @@ def test_the_commit_is_the_one_that_recorded_a_stage(project):
     assert recording_commits(project, ["one", "more"], None) == {"one": first, "more": second}
     assert recording_commits(project, ["one", "more"], first) == {"one": first}
     assert set(read_records(project, first)) == set(STAGES)
+    # A commit that takes dvc.lock away ends what is older.
+    call(project, "git", "rm", "-q", "--cached", "dvc.lock")
+    text = (project / "dvc.lock").read_text()
+    (project / "dvc.lock").unlink()
+    commit(project)
+    (project / "dvc.lock").write_text(text)
+    third = commit(project)
+    assert recording_commits(project, ["one", "more"], None) == {"one": third, "more": third}
