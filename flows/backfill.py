@@ -165,6 +165,7 @@ def _audit_all(root: Path, pairs: Mapping[Pair, str], console: Console) -> dict[
     """Audit the pairs, one after the other, as one Prefect flow."""
     from prefect import flow, task
     from prefect.cache_policies import NO_CACHE
+    from prefect.logging.handlers import APILogHandler
 
     findings: dict[Pair, Finding] = {}
 
@@ -188,6 +189,8 @@ def _audit_all(root: Path, pairs: Mapping[Pair, str], console: Console) -> dict[
             audit_pair(name, pair, commit)
 
     audit_pairs()
+    # Prefect sends what is left of its log as this process ends, and the server ends before.
+    APILogHandler().flush()
     return findings
 
 

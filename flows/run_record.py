@@ -74,7 +74,7 @@ SETTINGS = (
     "CUBLAS_WORKSPACE_CONFIG",
 )
 #: A line of requirements.lock.
-PINNED = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", re.MULTILINE)
+PINNED = re.compile(r"^[A-Za-z0-9_.-]+==[^#\\\n]+", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -175,8 +175,17 @@ def installed_otherwise(requirements: str) -> list[str]:
 
     >>> installed_otherwise("numpy==0.1\nnothing-that-counts==1")[0].startswith("numpy 0.1 → ")
     True
+    >>> installed_otherwise("numpy==0.1 ; python_version < '3'")
+    []
     """
-    named = dict(PINNED.findall(requirements))
+    from packaging.requirements import Requirement
+
+    named = {}
+    for line in PINNED.findall(requirements):
+        wanted = Requirement(line)
+        # A lock for all Pythons names a package once for each of some.
+        if wanted.marker is None or wanted.marker.evaluate():
+            named[wanted.name] = str(wanted.specifier).removeprefix("==")
     return [
         f"{name} {named[name]} → {here}"
         for name, here in _versions()

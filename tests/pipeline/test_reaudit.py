@@ -399,6 +399,7 @@ class TestRetrained:
 
 def test_models_and_data_of_the_past_are_compared_in_one_table(main, first, second):
     found = main.audit("backfill", "--models", "HEAD", "--models", second.branch, "--json")
+    assert "Error logging" not in found.stderr
     told = json.loads(found.stdout)
     one, other = told["pairs"]
     for pair, column in ((one, 0), (other, 1)):
