@@ -337,4 +337,4 @@ def trace(
 def main() -> None:
     """Run the command line."""
     prepare(Path.cwd())
-    app()
+    app(prog_name="saliency-audit")
