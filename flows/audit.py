@@ -148,14 +148,16 @@ def audit(
     with alive(folder / "alive.lock") as held:
         try:
             state = saliency_audit(return_state=True)
-        except UNANSWERED as error:
+        except (*UNANSWERED, RuntimeError) as error:
+            if not _is_unanswered(error):
+                raise
             if not ended:
                 raise ServerError(f"{_unanswered(error)}; finished stages are kept") from None
         finally:
             running.stop()
     if not ended:
         found: object = state.result(raise_on_failure=False)
-        if isinstance(found, UNANSWERED):
+        if _is_unanswered(found):
             raise ServerError(f"{_unanswered(found)}; finished stages are kept")
         assert isinstance(found, BaseException)
         raise found
@@ -163,7 +165,16 @@ def audit(
     return ended[0]
 
 
-def _unanswered(error: BaseException) -> str:
+def _is_unanswered(error: object) -> bool:
+    """Say whether an error is that Prefect's server did not answer.
+
+    The first request of all of Prefect's client breaks by a RuntimeError with the reason behind it.
+    """
+    behind = error.__cause__ if isinstance(error, RuntimeError) else error
+    return isinstance(behind, UNANSWERED)
+
+
+def _unanswered(error: object) -> str:
     where = os.environ.get("PREFECT_API_URL", "of this run")
     return f"the Prefect server at {where} does not answer ({error or type(error).__name__})"
 
@@ -293,7 +304,7 @@ class Unanswered:
 
     def again(self, name: str, result: object) -> bool:
         """Say whether a stage whose task gave ``result`` is to be tried again."""
-        if not isinstance(result, UNANSWERED):
+        if not _is_unanswered(result):
             return False
         now = time.monotonic()
         self._next[name] = now + PAUSE
@@ -312,14 +323,16 @@ def _result(future: PrefectFuture[Outcome]) -> object:
     """Give what a task gave, or what it broke by: a task may break before it has a state."""
     try:
         return future.result(raise_on_failure=False)
-    except UNANSWERED as error:
+    except (*UNANSWERED, RuntimeError) as error:
+        if not _is_unanswered(error):
+            raise
         return error
 
 
 def _outcome(name: str, result: object) -> Outcome:
     if isinstance(result, Outcome):
         return result
-    if isinstance(result, UNANSWERED):
+    if _is_unanswered(result):
         return Outcome(name, "failed", 0.0, Path(), _unanswered(result))
     # The task itself broke, not the stage.
     return Outcome(name, "failed", 0.0, Path(), str(result))

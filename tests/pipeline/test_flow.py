@@ -28,6 +28,15 @@ def audited(checkout, said):
     return checkout
 
 
+def test_a_server_that_is_not_there_is_named(new_checkout, monkeypatch):
+    address = "http://127.0.0.1:9/api"  # nobody listens there
+    monkeypatch.setenv("PREFECT_API_URL", address)
+    found = new_checkout().audit("run", check=False)
+    assert found.returncode == 3
+    assert f"the Prefect server at {address} does not answer" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
 def test_the_flow_and_repro_agree(audited, new_checkout):
     other = new_checkout()
     other.repro()
