@@ -57,6 +57,7 @@ def attempt(
     seed: int,
     options: argparse.Namespace,
     code: str,
+    revision: str,
     mini: miniature.Miniature,
     server: Server,
 ) -> record.Result:
@@ -79,7 +80,6 @@ def attempt(
     if server.ended():
         server.start()
     seconds = round(time.monotonic() - began, 1)
-    revision = miniature.described()
     return record.Result(kind, seed, trial.point, outcome, seconds, code, revision, trial.problems)
 
 
@@ -103,9 +103,10 @@ def make_trials(options: argparse.Namespace, code: str) -> None:
         make = miniature.make_toy if options.toy else miniature.make
         mini = make(options.work / "miniature", server.environment)
         mini.take_flows()
+        revision = miniature.described()
         say(f"an undisturbed run takes {mini.seconds}")
         for number, (kind, seed) in enumerate(todo, 1):
-            result = attempt(kind, seed, options, code, mini, server)
+            result = attempt(kind, seed, options, code, revision, mini, server)
             record.add(options.results, result)
             head = f"[{number}/{len(todo)}] {result.outcome} {kind} seed {seed}"
             say(f"{head} ({result.seconds:.0f} s) {result.point}")
@@ -129,7 +130,7 @@ def main() -> int:
     shown = record.table(results)
     say(shown)
     if options.markdown:
-        record.write(options.markdown, shown, miniature.described(), results)
+        record.write(options.markdown, shown, results)
     return 1 if any(r.outcome == "failed" for r in results) else 0
 
 

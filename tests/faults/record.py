@@ -85,11 +85,12 @@ def _ranges(numbers: list[int]) -> str:
     return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs)
 
 
-def write(path: Path, shown: str, revision: str, results: list[Result]) -> None:
+def write(path: Path, shown: str, results: list[Result]) -> None:
     """Put the table into a Markdown file, in place of the one that is there."""
     begin, end = "<!-- table: begin -->", "<!-- table: end -->"
     text = path.read_text("utf-8") if path.is_file() else f"# Faults\n\n{begin}\n{end}\n"
     head, rest = text.split(begin, 1)
     minutes = sum(result.seconds for result in results) / 60
-    said = f"Revision {revision}, {len(results)} trials in {minutes:.0f} minutes."
+    revisions = ", ".join(dict.fromkeys(result.revision for result in results))
+    said = f"Revision {revisions}, {len(results)} trials in {minutes:.0f} minutes."
     path.write_text(f"{head}{begin}\n{said}\n\n{shown}\n{end}{rest.split(end, 1)[1]}", "utf-8")
