@@ -144,9 +144,10 @@ class TestRecord:
         page = tmp_path / "faults.md"
         page.write_text("before\n<!-- table: begin -->\nold\n<!-- table: end -->\nafter\n")
         results = [self.result(seed=n) for n in (1, 2, 4)]
-        record.write(page, record.table(results), "r", results)
+        record.write(page, record.table(results), results)
         text = page.read_text()
         assert "| `kill-flow` | 3 | 3 | 0 | 0 | 2 | 1-2, 4 |" in text
+        assert "Revision r, 3 trials" in text
         assert "old" not in text
         assert text.startswith("before\n")
         assert text.endswith("after\n")
