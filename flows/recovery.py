@@ -1,7 +1,9 @@
 """What a crash, a full disk or a merge leaves behind, mended before a run.
 
 An entry of ``dvc.lock`` is a claim that DVC checks against the files before it believes it. So
-entries may be gathered from wherever they are still legible, and none makes a wrong result pass.
+entries may be gathered from wherever they are still legible, as long as each is whole: one that git
+has merged line by line may say that one side's inputs gave the other side's output, and DVC
+believes it.
 """
 
 from __future__ import annotations
@@ -14,16 +16,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from flows.git import GitError, git
 from tasks import places
 from tasks.artifacts import partial
 
 #: A copy of the last dvc.lock that could be read.
 COPY = places.LOCAL / "dvc.lock"
 MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?$")
-#: What git writes between the two sides of a conflict.
-CONFLICT = re.compile(
-    r"^<{7}.*?\n(?P<ours>.*?)(?:^\|{7}.*?\n.*?)?^={7}\n(?P<theirs>.*?)^>{7}.*?\n", re.M | re.S
-)
+#: What git writes before the first side of a conflict.
+CONFLICT = re.compile(r"^<{7}", re.M)
+#: Who may know entries that a merge has mixed, the one whose word counts most last.
+SIDES = ("HEAD^1", "HEAD^2", "CHERRY_PICK_HEAD", "REBASE_HEAD", "MERGE_HEAD", "HEAD")
 
 
 def mend(root: Path) -> list[str]:
@@ -107,9 +110,8 @@ def _mend_lock_file(root: Path, dry: bool) -> Iterator[str]:
     conflict = CONFLICT.search(text) is not None
     copy = root / COPY
     copied = copy.read_text("utf-8") if copy.is_file() else ""
-    # Ours last: where both sides know a stage, ours is the one that this checkout ran.
-    sources = [CONFLICT.sub(r"\g<theirs>", text)] if conflict else []
-    sources += [copied, CONFLICT.sub(r"\g<ours>", text) if conflict else _whole_entries(text)]
+    # HEAD is what this checkout ran: where both sides know a stage, it is more often right.
+    sources = [copied, *(_sides(root) if conflict else [_whole_entries(text)])]
     kept = {name: entry for source in sources for name, entry in _entries(source).items()}
     aside = root / places.LOCAL / "failed" / "dvc.lock"
     if not dry:
@@ -121,6 +123,15 @@ def _mend_lock_file(root: Path, dry: bool) -> Iterator[str]:
         f"dvc.lock {what}: the entries of {len(kept)} stages were kept, and DVC checks each; as it "
         f"was, it lies in {aside.relative_to(root)}"
     )
+
+
+def _sides(root: Path) -> Iterator[str]:
+    """Give dvc.lock as each side of a merge has it."""
+    for side in SIDES:
+        try:
+            yield git(root, "show", f"{side}:./dvc.lock")
+        except GitError:
+            continue
 
 
 def _write(path: Path, stages: Mapping[str, Any]) -> None:

@@ -268,6 +268,45 @@ def test_a_merge_conflict_keeps_what_both_sides_recorded(small):
     assert {small.run(name).state for name in ("one", "two")} <= {"unchanged", "cached"}
 
 
+@pytest.mark.parametrize(
+    "attributes", [False, True], ids=["as git merges", "as .gitattributes says"]
+)
+def test_a_merge_takes_no_half_of_one_side_and_half_of_the_other_for_a_result(
+    small, root, attributes
+):
+    """Each side changed another input. Git merges those lines, and only the output conflicts."""
+    if attributes:
+        (small.path / ".gitattributes").write_text((root / ".gitattributes").read_text())
+    inputs = [f"in{n}" for n in range(6)]
+    for name in inputs:
+        (small.path / name).write_text("old")
+    small.stage(
+        "sum",
+        "Path('sum.out').write_text(Path('in0').read_text() + Path('in5').read_text())\n",
+        inputs,
+    )
+    (small.path / ".gitignore").write_text("ran.txt\n.saliency/\n*.out\n__pycache__/\n")
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+    for branch, changed in (("base", None), ("theirs", "in0"), ("ours", "in5")):
+        if changed:
+            small.call("git", "checkout", "-q", "-b", branch, "base")
+            (small.path / changed).write_text(branch)
+        else:
+            small.call("git", "checkout", "-q", "-b", branch)
+        assert small.run("sum").state == "ran"
+        small.call("git", "add", "-A")
+        small.call("git", *identity, "commit", "-qm", branch)
+    merged = subprocess.run(
+        ["git", *identity, "merge", "theirs"], cwd=small.path, capture_output=True, check=False
+    )
+    assert merged.returncode != 0
+    said = mend(small.path)
+    # With the attribute the file is ours, and whole.
+    assert ["merge conflict" in line for line in said] == ([] if attributes else [True])
+    assert small.run("sum").state == "ran"
+    assert (small.path / "sum.out").read_text() == "theirsours"
+
+
 def test_where_nothing_was_recorded_there_is_nothing_to_remember(small):
     """Seed 1 of `make faults ONLY=kill-stage` on the toy: the first stage was killed."""
     remember(small.path)
