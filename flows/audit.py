@@ -148,7 +148,7 @@ def audit(
     with alive(folder / "alive.lock") as held:
         try:
             state = saliency_audit(return_state=True)
-        except (*UNANSWERED, RuntimeError) as error:
+        except Exception as error:
             if not _is_unanswered(error):
                 raise
             if not ended:
@@ -323,7 +323,7 @@ def _result(future: PrefectFuture[Outcome]) -> object:
     """Give what a task gave, or what it broke by: a task may break before it has a state."""
     try:
         return future.result(raise_on_failure=False)
-    except (*UNANSWERED, RuntimeError) as error:
+    except Exception as error:
         if not _is_unanswered(error):
             raise
         return error

@@ -6,7 +6,8 @@ it, never a result, so the guess may be coarse.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,49 +22,46 @@ SMALL, OTHER = "cnn", 5
 BACKWARD = 2
 
 
-def effort(root: Path, tree: Mapping[str, Any], cmd: object) -> int:
-    """Give the passes of a stage by its command; 0 for one that calls no model, or is not ours."""
-    # A file that `dvc add` or `dvc import` tracks is a stage without a command; a stage of
-    # somebody's own may have any, or a list of them.
-    words = cmd.split() if isinstance(cmd, str) else []
-    name, arguments = words[2:3], words[3:]
-    known = EFFORTS.get(name[0]) if name and words[1] == "-m" else None
-    if known is None or len(arguments) != known[1]:
+@dataclass
+class Efforts:
+    """The passes of the stages of a checkout; ``tree``: its params.yaml.
+
+    A classifier has a stage for each method: its model.yaml is read once for all.
+    """
+
+    root: Path
+    tree: Mapping[str, Any]
+    _costs: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def of(self, cmd: object) -> int:
+        """Give the passes of a stage by its command; 0 where it calls no model, or is not ours."""
+        # A file that `dvc add` or `dvc import` tracks is a stage without a command; a stage of
+        # somebody's own may have any, or a list of them.
+        words = cmd.split() if isinstance(cmd, str) else []
+        match words[1:]:
+            case ["-m", "tasks.train_classifier", audit]:
+                epochs, cost = self._model(audit)
+                return epochs * self._epoch(self.tree["audits"][audit]["dataset"]) * cost
+            case ["-m", "tasks.train_segmenter", dataset]:
+                return int(self.tree["segmenter"]["epochs"]) * self._epoch(dataset) * OTHER
+            case ["-m", "tasks.explain", audit, method]:
+                images = self.tree["audits"][audit].get("images") or MANY
+                return self._per_image(method) * images * self._model(audit)[1]
         return 0
-    return known[0](root, tree, *arguments)
 
+    def _model(self, audit: str) -> tuple[int, int]:
+        """Give the epochs that a classifier is trained for, and what a pass of it costs."""
+        name = self.tree["audits"][audit]["classifier"]
+        if name not in self._costs:
+            found = read_specification(self.root / "classifiers" / name / "model.yaml")
+            epochs = found.train.epochs if found.train else 0
+            self._costs[name] = (epochs, 1 if found.architecture == SMALL else OTHER)
+        return self._costs[name]
 
-def _classifier(root: Path, tree: Mapping[str, Any], audit: str) -> int:
-    chosen = tree["audits"][audit]
-    specification = read_specification(root / "classifiers" / chosen["classifier"] / "model.yaml")
-    epochs = specification.train.epochs if specification.train else 0
-    return epochs * _training(tree, chosen["dataset"]) * _cost(specification.architecture)
+    def _epoch(self, dataset: str) -> int:
+        """Give the passes of an epoch: over about all images, forward and backward."""
+        return (self.tree["datasets"][dataset].get("images") or MANY) * (1 + BACKWARD)
 
-
-def _segmenter(_root: Path, tree: Mapping[str, Any], dataset: str) -> int:
-    return int(tree["segmenter"]["epochs"]) * _training(tree, dataset) * OTHER
-
-
-def _explaining(root: Path, tree: Mapping[str, Any], audit: str, method: str) -> int:
-    chosen = tree["audits"][audit]
-    specification = read_specification(root / "classifiers" / chosen["classifier"] / "model.yaml")
-    cost = method_from_parameters(method, tree["method"].get(method, {})).cost()
-    passes = (cost.forward or 0) + BACKWARD * (cost.backward or 0)
-    return passes * (chosen.get("images") or MANY) * _cost(specification.architecture)
-
-
-def _training(tree: Mapping[str, Any], dataset: str) -> int:
-    """Give the passes of an epoch: over about all images, forward and backward."""
-    return (tree["datasets"][dataset].get("images") or MANY) * (1 + BACKWARD)
-
-
-def _cost(architecture: str) -> int:
-    return 1 if architecture == SMALL else OTHER
-
-
-#: By the module that a stage runs: what says its passes, and how many arguments it has.
-EFFORTS: Mapping[str, tuple[Callable[..., int], int]] = {
-    "tasks.train_classifier": (_classifier, 1),
-    "tasks.train_segmenter": (_segmenter, 1),
-    "tasks.explain": (_explaining, 2),
-}
+    def _per_image(self, method: str) -> int:
+        cost = method_from_parameters(method, self.tree["method"].get(method, {})).cost()
+        return (cost.forward or 0) + BACKWARD * (cost.backward or 0)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.effort import effort
+from flows.effort import Efforts
 from tasks import code, params, places
 
 #: Why a stage is stale that dvc.lock does not know.
@@ -84,11 +84,11 @@ def _is_kept(stage: Any) -> bool:
 
 def _efforts(root: Path, ordered: list[Any], graph: Any) -> dict[str, int]:
     """Give the effort from each stage on, along the longest way through the graph."""
-    tree = params.read_tree(root / places.PARAMS)
+    own = Efforts(root, params.read_tree(root / places.PARAMS))
     found: dict[str, int] = {}
     for stage in reversed(ordered):
         following = [found[waiting.addressing] for waiting in graph.predecessors(stage)]
-        found[stage.addressing] = effort(root, tree, stage.cmd) + max(following, default=0)
+        found[stage.addressing] = own.of(stage.cmd) + max(following, default=0)
     return found
 
 

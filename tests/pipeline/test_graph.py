@@ -10,7 +10,7 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
-from flows.effort import effort
+from flows.effort import Efforts
 from flows.graph import read_graph
 from tasks import code, places
 from tasks.params import SECTIONS, read_tree
@@ -74,11 +74,11 @@ def test_a_stage_cannot_read_a_parameter_it_does_not_declare(root):
 
 
 def test_what_waits_for_more_starts_first(root):
-    graph = read_graph(root)
+    graph, stages = read_graph(root), commands(root)
+    own = Efforts(root, read_tree(root / "params.yaml"))
     for name, node in graph.items():
         following = [other.effort for other in graph.values() if name in other.needs]
-        own = effort(root, read_tree(root / "params.yaml"), commands(root)[name])
-        assert node.effort == own + max(following, default=0)
+        assert node.effort == own.of(stages[name]) + max(following, default=0)
 
 
 def commands(root):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from flows.effort import effort
+from flows.effort import Efforts
 
 
 @pytest.fixture
@@ -52,9 +52,9 @@ TREE = {
     ],
 )
 def test_passes_are_those_counted_by_hand(checkout, cmd, passes):
-    assert effort(checkout, TREE, f"python -m {cmd}") == passes
+    assert Efforts(checkout, TREE).of(f"python -m {cmd}") == passes
 
 
 @pytest.mark.parametrize("cmd", [None, "", "python", "make x", ["python -m tasks.explain", "ls"]])
 def test_a_stage_of_somebodys_own_has_none(checkout, cmd):
-    assert effort(checkout, TREE, cmd) == 0
+    assert Efforts(checkout, TREE).of(cmd) == 0
