@@ -1,0 +1,116 @@
+"""Whether a mask can be the mask of its image: which side is foreground, and where it lies.
+
+A mask alone shows whether black and white are exchanged. That a mask is of
+another image shows in the colours only, and only where what is marked differs
+from its surroundings in colour, as a skin lesion does and most findings of a
+radiograph do not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saliency_audit.errors import DataError
+from saliency_audit.measures.arrays import Mask
+
+#: The enclosure from which a mask is taken to be inverted.
+INVERTED = 0.2
+#: How much better a mirror image of a mask must separate the colours to count as better.
+MARGIN = 0.05
+
+#: A colour direction whose variance is a smaller share of the largest is rounding.
+FAINT = 1e-6
+
+Pixels = NDArray[np.uint8]
+Field = NDArray[np.float64]
+
+
+def enclosure(mask: Mask) -> float | None:
+    """Say how far the foreground of a mask, bool (H, W), encloses its background.
+
+    1 - b / a, where a is the background's share of all pixels, and b its share of the outermost
+    ones: 1 where no background reaches the border, 0 where it is as common there as elsewhere,
+    below 0 where it is more common there, as about a lesion. None of an empty or full mask.
+    Raises DataError where the mask is not bool (H, W).
+
+    >>> ring = np.ones((5, 5), bool)
+    >>> ring[2, 2] = False
+    >>> enclosure(ring), round(enclosure(~ring), 3)
+    (1.0, -0.042)
+    """
+    _check_mask(mask)
+    if mask.all() or not mask.any():
+        return None
+    rim = np.ones(mask.shape, bool)
+    rim[1:-1, 1:-1] = False
+    return float(1 - (~mask[rim]).mean() / (~mask).mean())
+
+
+@dataclass(frozen=True)
+class Separation:
+    """How well a mask and its mirror images separate the colours of an image; in [0, 1].
+
+    ``mask``: R² of the mask as it is; ``mirrored``: the best R² of it mirrored left to right, top
+    to bottom, and both.
+    """
+
+    mask: float
+    mirrored: float
+
+    def misplaced(self, margin: float = MARGIN) -> bool:
+        """Whether a mirror image fits the colours better, by more than ``margin``.
+
+        One such mask proves nothing: a lesion near the middle hides it, and dark corners of an
+        image feign it. The share of them in a dataset tells.
+
+        >>> Separation(mask=0.30, mirrored=0.45).misplaced()
+        True
+        """
+        return self.mirrored > self.mask + margin
+
+
+def separation(pixels: Pixels, mask: Mask) -> Separation | None:
+    """Measure how well a mask, bool (H, W), separates the colours of RGB uint8 (H, W, 3).
+
+    R² is the coefficient of determination of the least-squares regression of the mask (0 or 1) on
+    red, green and blue: the squared multiple correlation (Fisher 1936 for two classes). It is the
+    same of a mask and its complement, and under any affine change of colours that can be undone.
+    None of an empty or full mask, or an image of one colour. Raises DataError of other arrays.
+
+    >>> pixels = np.zeros((4, 4, 3), np.uint8)
+    >>> pixels[:, :2] = 90, 60, 30
+    >>> found = separation(pixels, pixels[..., 0] > 0)
+    >>> round(found.mask, 6), round(found.mirrored, 6)
+    (1.0, 1.0)
+    """
+    _check_mask(mask)
+    if pixels.shape != (*mask.shape, 3) or pixels.dtype != np.uint8:
+        raise DataError(
+            f"pixels are {pixels.dtype} of shape {pixels.shape}: give RGB as uint8 of the mask's "
+            f"height and width, {mask.shape}"
+        )
+    colours = pixels.reshape(-1, 3).astype(np.float64)
+    colours -= colours.mean(axis=0)
+    if mask.all() or not mask.any() or not colours.any():
+        return None
+    views = (mask, mask[:, ::-1], mask[::-1], mask[::-1, ::-1])
+    own, *mirrored = _determination(colours, np.stack([view.ravel() for view in views], axis=1))
+    return Separation(own, max(mirrored))
+
+
+def _determination(colours: Field, masks: Mask) -> list[float]:
+    """R² of each of the masks (n, k), equally large, on centred colours (n, 3)."""
+    share = masks[:, 0].mean()
+    variance, axes = np.linalg.eigh(colours.T @ colours)
+    kept = variance > FAINT * variance[-1]
+    along = (axes[:, kept].T @ (colours.T @ masks)) ** 2 / variance[kept, None]
+    explained = along.sum(axis=0) / (len(colours) * share * (1 - share))
+    return [float(value) for value in np.clip(explained, 0, 1)]
+
+
+def _check_mask(mask: Mask) -> None:
+    if mask.ndim != 2 or mask.dtype != np.bool_:
+        raise DataError(f"mask is {mask.dtype} of shape {mask.shape}: give bool (H, W)")
