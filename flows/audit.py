@@ -30,6 +30,7 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.gates import broken_rules, gate_results, in_words
 from flows.graph import Node
 from flows.placement import Machine, Need, Place
 from flows.remote import Pools
@@ -180,7 +181,7 @@ def _unanswered(error: object) -> str:
 
 
 def _counts(plan: list[str], outcomes: Mapping[str, Outcome]) -> str:
-    states = Counter(o.state for o in outcomes.values())
+    states = Counter(o.told for o in outcomes.values())
     states["not reached"] = len(plan) - len(outcomes)
     return ", ".join(f"{number} {state}" for state, number in states.items() if number)
 
@@ -195,7 +196,7 @@ def _show(
         rows.append(
             {
                 "stage": name,
-                "state": outcome.state if outcome else "not reached",
+                "state": outcome.told if outcome else "not reached",
                 "seconds": round(outcome.seconds, 1) if outcome else None,
                 "why": "; ".join(graph[name].stale[:3]),
                 "error": outcome.error if outcome else "",
@@ -204,6 +205,8 @@ def _show(
         )
     try:
         create_table_artifact(rows, key="stages", description=_counts(plan, outcomes))
+        gates = list(gate_results(root, graph))
+        create_table_artifact(broken_rules(gates), key="quality", description=in_words(gates))
         for page in sorted((root / places.REPORTS).rglob("index.html")):
             dataset = page.parent.name.replace("_", "-")
             create_link_artifact(

@@ -23,11 +23,9 @@ from saliency_audit.progress import Progress
 from tasks import places
 from tasks.params import build, build_source, read_tree
 from tasks.progress import Reporter
-from tasks.stage import INTERRUPTED
+from tasks.stage import INTERRUPTED, STOPPED
 from tasks.table_check import table_problems
 
-#: Exit code where something would stop an audit.
-STOPPED = 4
 #: How many places of a problem a person is shown; JSON has all.
 SHOWN = 20
 #: Kinds of raw sources that lie in a folder.

@@ -44,7 +44,7 @@ def run(
 
     Runs the stages of dvc.yaml that are not up to date, through a Prefect flow; the result is
     that of `dvc repro`. Exit codes: 0 done or up to date, 2 bad parameter, 3 a stage failed,
-    6 another run is in progress, 130 interrupted.
+    4 a quality gate stopped it, 6 another run is in progress, 130 interrupted.
     """
     from flows.run import run_audit
 
@@ -83,6 +83,18 @@ def check(
     from flows.check import Subject, say_check
 
     sys.exit(say_check(Path.cwd(), Subject(path, table, kind), as_json))
+
+
+@app.command()
+def docs() -> None:
+    """Write what the quality gates found as Great Expectations' own pages, and say where.
+
+    reports/data_docs/index.html is made anew from what the gates left; it needs no network. Exit
+    codes: 0 written, 3 no gate has run, or what it left is not here.
+    """
+    from flows.data_docs import write_docs
+
+    sys.exit(write_docs(Path.cwd()))
 
 
 @app.command()
@@ -332,6 +344,26 @@ def trace(
 
     question = Question(key, image, audit, label, method)
     sys.exit(say_trace(Path.cwd(), question, rev, rows, as_json))
+
+
+@app.command()
+def accept(
+    dataset: Annotated[str, typer.Argument(help="Dataset of params.yaml.")],
+    why: Annotated[str, typer.Option(help="Why its results are as they should be.")],
+    who: Annotated[str | None, typer.Option(help="Who says so; default: git's user.name.")] = None,
+) -> None:
+    """Accept a dataset's results as they are: from now on, drift is counted from them.
+
+    Writes the profile of reports/<dataset>/drift.json, HEAD's revision, who and why into
+    references/<dataset>/profile.json and commits that file alone. The results must be up to date
+    and committed. Then only the comparison runs anew. Exit codes: 0 accepted, or it was already,
+    2 nothing that could be accepted, 3 git refused, 6 a run is in progress.
+
+    Example: saliency-audit accept phantom_skin --why "first audit, report read"
+    """
+    from flows import accept as accepting
+
+    sys.exit(accepting.accept(Path.cwd(), dataset, why, who))
 
 
 def main() -> None:

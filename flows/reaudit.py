@@ -26,10 +26,9 @@ from flows.subject import Subject, subject_of
 from flows.worktrees import Worktree, create
 from saliency_audit.errors import AuditError
 from tasks import places
+from tasks.stage import STOPPED
 from tasks.supervision import RUN
 
-#: Exit code of `saliency-audit run` where a quality gate stopped it.
-STOPPED = 4
 BRANCHES = "audit/"
 
 Tell = Callable[[str], None]

@@ -61,9 +61,8 @@ class Pools:
             seconds = time.monotonic() - started
             worker = str(told.get("worker", need.pool))
             if told["state"] == "failed":
-                return Outcome(
-                    name, "failed", seconds, runner.log(name), str(told["error"]), worker
-                )
+                error, gated = str(told["error"]), bool(told.get("gated"))
+                return Outcome(name, "failed", seconds, runner.log(name), error, worker, gated)
             # What the worker recorded is in the run-cache now: DVC takes it from there.
             outcome = runner.run(name, {ELSEWHERE: worker}, None, listener, "--pull")
             state = outcome.state if outcome.state == "failed" else str(told["state"])

@@ -20,6 +20,7 @@ from pathlib import Path
 from rich.console import Console
 
 from flows.estimate import Estimate, Left, Underway, former_seconds, time_left
+from flows.gates import broken_rules, gate_results
 from flows.graph import Node, plan, read_graph
 from flows.placement import Machine, Need, gpus_here, memory_here
 from flows.recovery import await_orphans, mend, remember
@@ -28,9 +29,10 @@ from flows.stages import Outcome
 from flows.validation import check_parameters
 from saliency_audit.compute import Compute
 from saliency_audit.errors import AuditError, DataError, ParameterError
+from saliency_audit.problem import Severity
 from tasks import places
 from tasks.params import load
-from tasks.stage import BAD_PARAMETER, FAILED, INTERRUPTED
+from tasks.stage import FAILED, INTERRUPTED, STOPPED, exit_code
 from tasks.supervision import end_self, follow_run
 
 #: Exit codes besides those of a stage; docs/commands.md lists all.
@@ -111,7 +113,7 @@ def run_audit(root: Path, jobs: int | None, dry_run: bool, wait: bool, as_json: 
 def complain(console: Console, error: AuditError) -> int:
     """Print an error; gives the exit code that goes with it."""
     console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-    return BAD_PARAMETER if isinstance(error, ParameterError) else FAILED
+    return exit_code(error)
 
 
 @contextmanager
@@ -157,7 +159,7 @@ def _run(root: Path, jobs: int | None, dry_run: bool, as_json: bool, console: Co
     outcomes = _run_flow(root, graph, names, jobs, console)
     if as_json:
         sys.stdout.write(summary(root, graph, names, outcomes) + "\n")
-    return _say_end(root, names, outcomes, time.monotonic() - started, console)
+    return _say_end(root, graph, names, outcomes, time.monotonic() - started, console)
 
 
 def summary(
@@ -169,7 +171,7 @@ def summary(
         outcome = outcomes.get(name)
         stages[name] = {
             "why": list(graph[name].stale),
-            "state": outcome.state if outcome else "not reached" if outcomes else "planned",
+            "state": outcome.told if outcome else "not reached" if outcomes else "planned",
             "seconds": round(outcome.seconds, 3) if outcome else None,
             "error": outcome.error or None if outcome else None,
             "where": outcome.where or None if outcome else None,
@@ -285,29 +287,54 @@ def _say_plan(graph: Mapping[str, Node], names: list[str], console: Console) -> 
 
 
 def _say_end(
-    root: Path, names: list[str], outcomes: Mapping[str, Outcome], seconds: float, console: Console
+    root: Path,
+    graph: Mapping[str, Node],
+    names: list[str],
+    outcomes: Mapping[str, Outcome],
+    seconds: float,
+    console: Console,
 ) -> int:
     by_state = {
-        state: [name for name, outcome in outcomes.items() if outcome.state == state]
-        for state in ("ran", "cached", "unchanged", "failed")
+        state: [name for name, outcome in outcomes.items() if outcome.told == state]
+        for state in ("ran", "cached", "unchanged", "stopped", "failed")
     }
     not_reached = [name for name in names if name not in outcomes]
     counts = ", ".join(f"{len(names)} {state}" for state, names in by_state.items() if names)
     console.print(f"{counts} in {seconds:.0f} s", highlight=False, soft_wrap=True)
     if not_reached:
         console.print(f"not reached: {', '.join(not_reached)}", highlight=False, soft_wrap=True)
+    _say_gates(root, graph, outcomes, console)
+    for name in [*by_state["stopped"], *by_state["failed"]]:
+        console.print(
+            f"error: {name}: {outcomes[name].error}",
+            style="red",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     if by_state["failed"]:
-        for name in by_state["failed"]:
+        return FAILED
+    if by_state["stopped"]:
+        return STOPPED
+    _say_place(root, console)
+    return DONE
+
+
+def _say_gates(
+    root: Path, graph: Mapping[str, Node], outcomes: Mapping[str, Outcome], console: Console
+) -> None:
+    """Say what the gates that ran warn of; what stops is said as an error."""
+    gates = list(gate_results(root, graph, outcomes))
+    for row in broken_rules(gates):
+        if row["severity"] == Severity.WARN:
             console.print(
-                f"error: {name}: {outcomes[name].error}",
-                style="red",
+                f"warning: {row['of']}: {row['meaning']} {row['broken']} do not ({row['rule']}): "
+                f"{row['first']}",
+                style="yellow",
                 markup=False,
                 highlight=False,
                 soft_wrap=True,
             )
-        return FAILED
-    _say_place(root, console)
-    return DONE
 
 
 def _page(root: Path) -> Path:

@@ -16,11 +16,14 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, Any
 
+from tasks.stage import STOPPED
 from tasks.supervision import RUN
 
 #: What DVC prints where it took a stage's outputs from its cache instead of running it.
 CACHED = re.compile(r"is cached - skipping run")
 UNCHANGED = re.compile(r"didn't change, skipping")
+#: What DVC prints where a stage ended as a quality gate does that stops what follows.
+GATED = re.compile(rf"failed to run: .*, exited with {STOPPED}$", re.MULTILINE)
 #: What DVC prints where another DVC holds this checkout, or a file that the stage reads or writes.
 #: `--wait-for-lock` waits for neither of the two locks that say this.
 BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock")
@@ -36,7 +39,8 @@ BUSY_LIMIT, RECORD_LIMIT = 3600.0, 60.0
 class Outcome:
     """How a stage ended: ``state`` is ran, cached, unchanged or failed.
 
-    ``where``: the worker that did the work; empty for this machine.
+    ``where``: the worker that did the work; empty for this machine; ``gated``: whether it failed
+    because it is a quality gate that stops what follows.
     """
 
     name: str
@@ -45,6 +49,12 @@ class Outcome:
     log: Path
     error: str = ""
     where: str = ""
+    gated: bool = False
+
+    @property
+    def told(self) -> str:
+        """How it ended, as a person is told: ``stopped``, not failed, where a gate stopped."""
+        return "stopped" if self.gated else self.state
 
 
 class Listener:
@@ -162,7 +172,8 @@ class Runner:
             )
             return Outcome(name, "failed", seconds, log, error)
         if code != 0:
-            return Outcome(name, "failed", seconds, log, error_of(text))
+            gated = bool(GATED.search(text))
+            return Outcome(name, "failed", seconds, log, error_of(text), gated=gated)
         state = (
             "cached" if CACHED.search(text) else "unchanged" if UNCHANGED.search(text) else "ran"
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from saliency_audit.errors import ParameterError
 from tasks.audits import Audit
-from tasks.params import SECTIONS, build, build_source, named, read_tree, refuse_unknown
+from tasks.params import SECTIONS, build, build_source, look_up, named, read_tree, refuse_unknown
 
 
 def check_parameters(root: Path) -> None:
@@ -18,7 +18,7 @@ def check_parameters(root: Path) -> None:
         _check_mapping(tree, section)
     for section, place in SECTIONS.items():
         if place is not None:
-            build(named(place), tree[section], section)
+            build(named(place), look_up(tree, section), section)
     for dataset, source in read_sources(tree).items():
         if not (root / source.source).exists():
             raise ParameterError(

@@ -132,6 +132,7 @@ def work(
             "seconds": outcome.seconds,
             "error": outcome.error,
             "worker": name,
+            "gated": outcome.gated,
         }
     )
     return Failed(message=told) if outcome.state == "failed" else Completed(message=told)

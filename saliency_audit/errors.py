@@ -21,3 +21,7 @@ class DataError(AuditError):
 
 class ModelError(AuditError):
     """A model cannot be built, loaded or explained; names the model and why."""
+
+
+class QualityError(AuditError):
+    """A quality gate found what must not pass; names the rule, the rows and what to do."""

@@ -20,20 +20,26 @@ from tasks.stage import Context, Stage
 STAGES: Mapping[str, tuple[str, ...]] = {
     "ingest": ("saliency_audit.datasets",),
     "split": (),
+    "check_inputs": (),
     "train_classifier": (),
     "train_segmenter": (),
     "predict": (),
+    "check_models": (),
     "cohort": (),
+    "check_maps": (),
     "apply_segx": (),
     "score_segu": (),
     "aggregate_agreement": (),
+    "check_results": (),
     "summarise": (),
+    "check_drift": (),
     "report": (),
     "index": (),
 }
 #: Folders of files, no modules, that a stage reads.
 FILES: Mapping[str, Path] = {
     "report": Path("tasks/report/templates"),
+    "check_drift": Path("tasks/report/templates"),
     "index": Path("tasks/report/templates"),
 }
 

@@ -168,6 +168,7 @@ def _row(row: dict[str, Any], label: str, stored: StoredMap) -> dict[str, Any]:
         "status": stored.status,
         "tie_share": stored.tie_share,
         "completeness": stored.completeness,
+        "pixel_sha256": row["pixel_sha256"],
     }
 
 

@@ -23,14 +23,18 @@ FLAT = frozenset({"zero_map", "constant_map"})
 
 @dataclass(frozen=True)
 class StoredRow:
-    """One map: ``values`` float16 (H, W) in [0, 1], with its status."""
+    """One map: ``values`` float16 (H, W) in [0, 1], with its status and what it was made of."""
 
     image_id: str
     label: str
+    method: str
     values: NDArray[np.float16]
+    offset: float | None
+    scale: float | None
     status: str
     tie_share: float | None
     completeness: float | None
+    pixel_sha256: str
     model_digest: str
     method_digest: str
 
@@ -56,16 +60,7 @@ def read_maps(path: Path, size: Sequence[int]) -> Iterator[StoredRow]:
         maps = _tensor(batch.column("map"), height, width)
         rest = batch.drop_columns(["map"]).to_pylist()
         for row, values in zip(rest, maps, strict=True):
-            yield StoredRow(
-                row["image_id"],
-                row["label"],
-                values,
-                row["status"],
-                row["tie_share"],
-                row["completeness"],
-                row["model_digest"],
-                row["method_digest"],
-            )
+            yield StoredRow(values=values, **row)
 
 
 def _tensor(column: pa.ExtensionArray, height: int, width: int) -> NDArray[np.float16]:

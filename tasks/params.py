@@ -19,7 +19,7 @@ from tasks.places import PARAMS
 
 T = TypeVar("T")
 
-#: The top-level keys, and the dataclass behind those that have one of their own.
+#: The sections, and the dataclass behind those that have one of their own; dots lead into a key.
 SECTIONS: Mapping[str, str | None] = {
     "datasets": None,
     "audits": None,
@@ -30,9 +30,16 @@ SECTIONS: Mapping[str, str | None] = {
     "predict": "tasks.audits:PredictParameters",
     "measures": "tasks.audits:MeasureParameters",
     "agreement": "tasks.audits:AgreementParameters",
+    "quality.inputs": "tasks.gates.parameters:InputBounds",
+    "quality.models": "tasks.gates.parameters:ModelBounds",
+    "quality.maps": "tasks.gates.parameters:MapBounds",
+    "quality.results": "tasks.gates.parameters:ResultBounds",
+    "quality.drift": "saliency_audit.quality.drift:DriftParameters",
     "report": "tasks.audits:ReportParameters",
     "compute": "saliency_audit.compute:Compute",
 }
+#: The top-level keys.
+KEYS = tuple(dict.fromkeys(section.partition(".")[0] for section in SECTIONS))
 
 
 class Parameters:
@@ -74,11 +81,24 @@ def read_tree(path: Path = PARAMS) -> dict[str, Any]:
         raise ParameterError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(tree, dict):
         raise ParameterError(f"{path} holds no parameters: restore it from git")
-    refuse_unknown(tree, SECTIONS, "")
+    refuse_unknown(tree, KEYS, "")
     for section in SECTIONS:
-        if section not in tree:
-            raise ParameterError(f"{path} lacks the key {section}: restore it from git")
+        _refuse_missing(tree, section, path)
+    parents = {section.partition(".")[0] for section in SECTIONS if "." in section}
+    for parent in sorted(parents):
+        own = [s.partition(".")[2] for s in SECTIONS if s.startswith(f"{parent}.")]
+        refuse_unknown(tree[parent], own, parent)
     return cast("dict[str, Any]", tree)
+
+
+def _refuse_missing(tree: Mapping[str, Any], key: str, path: Path) -> None:
+    value: Any = tree
+    walked = []
+    for part in key.split("."):
+        walked.append(part)
+        if not isinstance(value, Mapping) or part not in value:
+            raise ParameterError(f"{path} lacks the key {'.'.join(walked)}: restore it from git")
+        value = value[part]
 
 
 def look_up(tree: Mapping[str, Any], key: str) -> Any:

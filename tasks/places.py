@@ -79,3 +79,14 @@ def summarise(dataset: str, audit: str) -> Path:
 def report(dataset: str) -> Path:
     """File of what the index needs of a dataset's report."""
     return DATA / "report" / f"{dataset}.json"
+
+
+def gate(name: str, subject: str) -> Path:
+    """Folder of passed.json, on which what follows a gate depends, and validation.json."""
+    return DATA / name / subject
+
+
+def quality(dataset: str, name: str, audit: str | None = None) -> Path:
+    """File of a gate's result, beside its offenders; of an audit in a folder of its own."""
+    folder = REPORTS / dataset / "quality"
+    return (folder if audit is None else folder / audit) / f"{name}.json"

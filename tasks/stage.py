@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from saliency_audit.errors import AuditError, ParameterError
+from saliency_audit.errors import AuditError, ParameterError, QualityError
 from saliency_audit.progress import Progress
 from tasks.params import Parameters, load
 from tasks.progress import Reporter
 from tasks.supervision import alone, follow_run, refuse_elsewhere
 
 #: Exit codes, as docs/commands.md lists them.
-BUG, BAD_PARAMETER, FAILED, INTERRUPTED = 1, 2, 3, 130
+BUG, BAD_PARAMETER, FAILED, STOPPED, INTERRUPTED = 1, 2, 3, 4, 130
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,8 @@ class Stage:
             with alone(name):
                 self.run(Context(load(self.declared(values)), reporter), *values)
             reporter.finish()
-        except ParameterError as error:
-            return _complain(str(error), BAD_PARAMETER)
         except AuditError as error:
-            return _complain(str(error), FAILED)
+            return _complain(str(error), exit_code(error))
         except OSError as error:
             return _complain(f"the machine refused: {error}", FAILED)
         except KeyboardInterrupt:
@@ -80,6 +78,17 @@ class Stage:
         finally:
             reporter.close()
         return 0
+
+
+def exit_code(error: AuditError) -> int:
+    """Give the exit code of an error that a person can mend.
+
+    >>> exit_code(ParameterError("seed is -1: give 0 or more"))
+    2
+    """
+    if isinstance(error, ParameterError):
+        return BAD_PARAMETER
+    return STOPPED if isinstance(error, QualityError) else FAILED
 
 
 def _complain(message: str, code: int) -> int:

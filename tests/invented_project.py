@@ -37,7 +37,8 @@ class Project:
     """An invented dataset with its audits, in a folder of its own.
 
     ``accuracy``: share of images whose label the classifier gets right; ``masks``: ``single``,
-    ``per_label`` or ``none``; ``faults``: status by (method, row number) of maps that failed.
+    ``per_label`` or ``none``; ``faults``: status by (method, row number) of maps that failed;
+    ``broken``: images that break a rule of a quality gate, which warns.
     """
 
     folder: Path
@@ -57,6 +58,7 @@ class Project:
     segmenter_sees: bool = True
     test_chosen: bool = True
     seed: int = 0
+    broken: int = 1
     faults: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def params(self) -> dict[str, object]:
@@ -108,9 +110,39 @@ class Project:
         return self
 
     def report(self) -> Project:
-        """Run ``summarise`` and ``report``."""
-        self.summarise().run("report", self.name)
+        """Run ``summarise`` and ``report``; the gates passed, and warned of one row."""
+        self.summarise()
+        with contextlib.chdir(self.folder):
+            self._gates()
+        self.run("report", self.name)
         return self
+
+    def _gates(self) -> None:
+        write_json(places.quality(self.name, "check_inputs"), self._gate("check_inputs", None))
+        for audit in self.audits:
+            for name in ("check_models", "check_maps", "check_results"):
+                write_json(places.quality(self.name, name, audit), self._gate(name, audit))
+
+    def _gate(self, name: str, audit: str | None) -> dict[str, object]:
+        broken = self.broken if name == "check_inputs" else 0
+        return {
+            "gate": name,
+            "dataset": self.name,
+            "audit": audit,
+            "status": "warned" if broken else "passed",
+            "rules": [
+                {
+                    "rule": "mask_full",
+                    "meaning": "A mask does not mark the whole image.",
+                    "severity": "warn",
+                    "status": "broken" if broken else "met",
+                    "rows": self.images,
+                    "broken": broken,
+                    "bound": 0.005,
+                    "offenders": [{"image_id": f"image{n:04d}"} for n in range(broken)],
+                }
+            ],
+        }
 
     def _invent(self) -> None:
         rng = np.random.default_rng([self.seed, self.images])
@@ -383,6 +415,7 @@ class Project:
                         "status": status,
                         "tie_share": tie_share(stored, 0.05) if status == "ok" else None,
                         "completeness": 0.01 * number if method == "shap" else None,
+                        "pixel_sha256": pixel_sha256(drawn[row["image_id"]][0]),
                         "model_digest": "d1",
                         "method_digest": f"m-{method}",
                     }

@@ -22,6 +22,7 @@ from tasks.report.maps_section import maps_section, provenance_section
 from tasks.report.metrics import metrics
 from tasks.report.page import render
 from tasks.report.plots import plots
+from tasks.report.quality_section import quality_section
 from tasks.report.summary import summary
 from tasks.stage import Context, Stage
 
@@ -33,6 +34,7 @@ SECTIONS = (
     agreement_section,
     gallery_section,
     maps_section,
+    quality_section,
     provenance_section,
 )
 

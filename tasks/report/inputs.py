@@ -18,6 +18,8 @@ SPELLINGS = {
     "lime": "LIME",
     "rise": "RISE",
 }
+#: The gates of an audit.
+AUDIT_GATES = ("check_models", "check_maps", "check_results")
 
 
 def spell(method: str) -> str:
@@ -78,7 +80,8 @@ class AuditSummary:
 class Inputs:
     """A dataset with its audits.
 
-    ``segmenter``: its model card; ``kept``: the kept fraction.
+    ``segmenter``: its model card; ``kept``: the kept fraction; ``gates``: what each quality gate
+    found, in the order of the stages.
     """
 
     dataset: str
@@ -86,6 +89,7 @@ class Inputs:
     segmenter: dict[str, Any]
     audits: list[AuditSummary]
     kept: float
+    gates: list[dict[str, Any]]
 
     @property
     def labels(self) -> list[str]:
@@ -114,4 +118,13 @@ def read_inputs(dataset: str, audits: dict[str, str], kept: float) -> Inputs:
         for audit, classifier in audits.items()
     ]
     segmenter = read_json(places.train_segmenter(dataset) / "model.json")
-    return Inputs(dataset, count_dataset(dataset), segmenter, summaries, kept)
+    gates = [places.quality(dataset, "check_inputs")]
+    gates += [places.quality(dataset, name, audit) for audit in audits for name in AUDIT_GATES]
+    return Inputs(
+        dataset,
+        count_dataset(dataset),
+        segmenter,
+        summaries,
+        kept,
+        [read_json(path) for path in gates],
+    )

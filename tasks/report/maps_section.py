@@ -27,13 +27,16 @@ REASONS = {
 SPLITS = {"tune": "tune", "calibrate": "calibrate", "test": "test"}
 
 
+_WHICH = {"counted": "counted", "available": "available"}
+
+
 def maps_section(inputs: Inputs) -> Section:
     """Say how sound the maps are and which explained predictions count."""
     lead = (
         "A map that is zero everywhere, or mostly ties, points nowhere. Such maps are counted here "
         "and are no silent zeros in the tables."
     )
-    parts = [_statuses(inputs), _completeness(inputs), _cohort(inputs)]
+    parts = [_statuses(inputs), _completeness(inputs), _cohort(inputs), _available(inputs)]
     return Section("maps", "The maps themselves", lead, filled(parts))
 
 
@@ -131,6 +134,35 @@ def _cohort(inputs: Inputs) -> PrintedTable:
         (
             "The tables count test rows only. A prediction that one method cannot map is out for "
             "all methods.",
+        ),
+        heads=2,
+    )
+
+
+def _available(inputs: Inputs) -> PrintedTable:
+    names = {"iou_original": "IoU, original", "iou_segx": "IoU, SegX", "c_iou": "c_IoU"}
+    rows = []
+    for audit in inputs.audits:
+        for method, found in audit.numbers["available"].items():
+            values = {f"{name}_{which}": found[name][which] for name in names for which in _WHICH}
+            n = found["c_iou"]["available"]["n"]
+            rows.append({"model": audit.model, "xai": spell(method), "n": n, **values})
+    return PrintedTable(
+        "available",
+        "What the predictions that are out change",
+        (
+            Column("model", "Model"),
+            Column("xai", "XAI"),
+            *(
+                Column(f"{name}_{which}", word, Kind.MEAN, title)
+                for name, title in names.items()
+                for which, word in _WHICH.items()
+            ),
+        ),
+        rows,
+        (
+            "Counted: the rows of all other tables. Available: all test predictions that the "
+            "method itself can map, also those that another method cannot.",
         ),
         heads=2,
     )

@@ -10,10 +10,13 @@ import pyarrow as pa
 from saliency_audit.labelling import Labelling, MaskKind
 from tasks import places
 from tasks.artifacts import read_columns, read_json, write_json
+from tasks.profiles import profile_to_json, write_profile
 from tasks.stage import Context, Stage
 from tasks.summarise import agreement, certainty, classification, localisation
+from tasks.summarise.available import summarise_available
 from tasks.summarise.gallery import choose_examples, write_gallery
 from tasks.summarise.maps import summarise_cohort, summarise_maps
+from tasks.summarise.profile import profile_audit
 from tasks.summarise.rows import attach, counted, read_cohort
 from tasks.summarise.scope import Scope
 from tasks.tables.agreement import AGREEMENT
@@ -25,11 +28,11 @@ from tasks.tables.predictions import PREDICTIONS
 from tasks.tables.table import Table
 
 #: Columns of the cohort that the measures' rows are read with.
-OF_COHORT = ["group", "split", "counts", "correct", "calibrated", "probability"]
+OF_COHORT = ["group", "split", "counts", "reason", "correct", "calibrated", "probability"]
 
 
 def run(context: Context, audit: str) -> None:
-    """Write every number of the report on an audit, and its gallery."""
+    """Write every number of the report on an audit, its gallery, and its profile."""
     scope = Scope.read(audit, context.params)
     folder = places.summarise(scope.dataset, audit)
     cohort = read_cohort(audit)
@@ -46,6 +49,7 @@ def run(context: Context, audit: str) -> None:
     write_json(folder / "summary.json", summary)
     keys = choose_examples(counted(cohort), scope.report)
     write_gallery(folder / "gallery.parquet", scope, keys, description["size"])
+    write_profile(folder / "profile.json", profile_to_json(profile_audit(scope, description)))
 
 
 def _headline_masks(description: dict[str, Any]) -> str:
@@ -71,19 +75,21 @@ def _of_predictions(scope: Scope, description: dict[str, Any]) -> dict[str, Any]
 
 def _of_maps(scope: Scope, description: dict[str, Any], cohort: pa.Table) -> dict[str, Any]:
     audit, methods, bootstrap = scope.audit, scope.methods, scope.bootstrap
-    located = _joined(places.apply_segx(audit), LOCALISATION, localisation.COLUMNS, cohort)
-    scored = _joined(places.score_segu(audit), CERTAINTY, certainty.COLUMNS, cohort)
+    all_located = _joined(places.apply_segx(audit), LOCALISATION, localisation.COLUMNS, cohort)
+    all_scored = _joined(places.score_segu(audit), CERTAINTY, certainty.COLUMNS, cohort)
+    located, scored = counted(all_located), counted(all_scored)
+    masks = _headline_masks(description)
     folder = places.aggregate_agreement(audit)
-    counts = _joined(folder / "agreement.parquet", AGREEMENT, agreement.AGREEMENT_COLUMNS, cohort)
-    cells = _joined(folder / "cells.parquet", CELLS, agreement.CELL_COLUMNS, cohort)
+    path = folder / "agreement.parquet"
+    counts = counted(_joined(path, AGREEMENT, agreement.AGREEMENT_COLUMNS, cohort))
+    cells = counted(_joined(folder / "cells.parquet", CELLS, agreement.CELL_COLUMNS, cohort))
     return {
         "cohort": summarise_cohort(cohort),
         "maps": summarise_maps(audit, methods, description["size"]),
         "localisation": localisation.summarise_localisation(located, methods, bootstrap),
         "certainty": certainty.summarise_certainty(scored, methods, bootstrap),
-        "confidence": certainty.summarise_confidence(
-            scored, counted(cohort), _headline_masks(description)
-        ),
+        "available": summarise_available(all_located, all_scored, methods, masks),
+        "confidence": certainty.summarise_confidence(scored, counted(cohort), masks),
         "agreement": agreement.summarise_agreement(
             counts, cells, methods, scope.agreement.grid, bootstrap
         ),
@@ -91,8 +97,8 @@ def _of_maps(scope: Scope, description: dict[str, Any], cohort: pa.Table) -> dic
 
 
 def _joined(path: Path, table: Table, columns: list[str], cohort: pa.Table) -> pa.Table:
-    """Read the counted test rows of one of the audit's tables, with what the cohort says."""
-    return counted(attach(read_columns(path, table, columns), cohort, OF_COHORT))
+    """Read the rows of one of the audit's tables, with what the cohort says of each."""
+    return attach(read_columns(path, table, columns), cohort, OF_COHORT)
 
 
 STAGE = Stage(

@@ -33,6 +33,10 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "cells": ("data/aggregate_agreement/<audit>/cells.parquet",),
     "agreement": ("data/aggregate_agreement/<audit>/agreement.parquet",),
     "gallery": ("data/summarise/<dataset>/<audit>/gallery.parquet",),
+    "offenders": (
+        "reports/<dataset>/quality/check_inputs.parquet",
+        "reports/<dataset>/quality/<audit>/<gate>.parquet",
+    ),
 }
 #: The sizes of the maps that the page shows: how many methods, and pixels.
 SIZES = {"height": 64, "width": 64, "methods": 5}

@@ -44,6 +44,7 @@ def saliency(height: int, width: int) -> Table:
                 "SHAP: sum of attributions minus the score's difference from the background",
                 null=True,
             ),
+            Column("pixel_sha256", pa.string(), "digest of the pixels that it was made of"),
             Column("model_digest", pa.string(), "the classifier's weights"),
             Column("method_digest", pa.string(), "the method with all its parameters"),
         ),

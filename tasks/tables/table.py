@@ -170,10 +170,11 @@ class Table:
         are left out: ``schema_faults`` names them.
         """
         readable = self._readable(batch)
+        keyed = readable.issuperset(self.key)
         for column in self.columns:
             if column.name in readable:
-                yield from self._column_faults(column, batch)
-        if readable.issuperset(self.key):
+                yield from self._column_faults(column, batch, keyed)
+        if keyed:
             yield from self._order_faults(batch, last_key)
 
     def last_key(self, batch: pa.RecordBatch, before: Key | None) -> Key | None:
@@ -196,8 +197,7 @@ class Table:
             and batch.schema.field(column.name).type.equals(column.type)
         }
 
-    def _column_faults(self, column: Column, batch: pa.RecordBatch) -> Iterator[Fault]:
-        keyed = self._readable(batch).issuperset(self.key)
+    def _column_faults(self, column: Column, batch: pa.RecordBatch, keyed: bool) -> Iterator[Fault]:
         for rule, bad in column.broken(batch.column(column.name)):
             rows = np.flatnonzero(bad)
             if len(rows):

@@ -22,7 +22,7 @@ from tests.pipeline.conftest import make_checkout
 ROOT = Path(__file__).resolve().parents[2]
 AUDIT = "phantom_skin-tiny"
 #: What decides how a trial goes: its result stands as long as none of this changes.
-STAGES = ("tasks", "saliency_audit", "dvc.yaml", ".dvcignore", "params.yaml")
+STAGES = ("tasks", "saliency_audit", "references", "dvc.yaml", ".dvcignore", "params.yaml")
 CODE = (*STAGES, "flows", "tests/faults")
 #: States that a trial may start from: what is done already, by the last stage of it.
 STARTS = {"new": (), "predicted": ("predict",), "explained": ("explain",)}
@@ -31,15 +31,20 @@ ORDER = (
     "code",
     "ingest",
     "split",
+    "check_inputs",
     "train_classifier",
     "train_segmenter",
     "predict",
+    "check_models",
     "explain",
     "cohort",
+    "check_maps",
     "apply_segx",
     "score_segu",
     "aggregate_agreement",
+    "check_results",
     "summarise",
+    "check_drift",
     "report",
     "index",
 )

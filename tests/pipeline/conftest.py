@@ -18,6 +18,7 @@ CODE = (
     "tasks",
     "saliency_audit",
     "dvc.yaml",
+    "references",
     ".dvcignore",
     ".gitignore",
     "data/README.md",

@@ -23,7 +23,7 @@ from flows.schedule import read_schedule
 from flows.validation import check_parameters
 from saliency_audit.errors import ParameterError
 from saliency_audit.models.specification import read_specification
-from tasks.params import SECTIONS as PARAMETER_SECTIONS
+from tasks.params import KEYS as PARAMETER_KEYS
 from tasks.report.__main__ import SECTIONS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -166,7 +166,7 @@ def test_an_excerpt_that_is_said_to_be_wrong_is_refused(block, root, checkout):
 def write_params(block, root, folder):
     """Write the committed parameters with those of an excerpt, and what these refer to."""
     excerpt = yaml.safe_load(block.text)
-    assert set(excerpt) <= set(PARAMETER_SECTIONS)
+    assert set(excerpt) <= set(PARAMETER_KEYS)
     tree = yaml.safe_load((root / "params.yaml").read_text("utf-8"))
     for section, value in excerpt.items():
         tree[section] = {**tree[section], **value} if isinstance(value, dict) else value
@@ -291,9 +291,10 @@ def test_the_exit_codes_that_are_listed_are_those_of_the_commands(root):
 
     page = (root / "docs" / "commands.md").read_text("utf-8")
     listed = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
-    used = {run.DONE, run.BAD_PARAMETER, run.FAILED, run.BUSY, run.INTERRUPTED}
+    used = {run.DONE, run.FAILED, run.STOPPED, run.BUSY, run.INTERRUPTED}
     used |= {reproduce.DIFFERS, trace.DIFFERS, check.STOPPED}
-    assert listed == used | {stage.BUG, stage.BAD_PARAMETER, stage.FAILED, stage.INTERRUPTED}
+    of_stages = {stage.BUG, stage.BAD_PARAMETER, stage.FAILED, stage.STOPPED, stage.INTERRUPTED}
+    assert listed == used | of_stages
 
 
 ROOMS = "datasets|models|attribution|measures|faithfulness|statistics|labelling|compute"
@@ -376,21 +377,24 @@ def edges(stages):
     """Which stage follows which: one reads a path that the other writes, or that holds it."""
     graph = networkx.DiGraph()
     graph.add_nodes_from(stages)
-    # The first two parts name the stage; what follows is the dataset or audit.
-    writers = {
-        tuple(Path(out).parts[:2]): name for name, stage in stages.items() for out in outputs(stage)
-    }
+    written = [(parts(out), name) for name, stage in stages.items() for out in outputs(stage)]
     for name, stage in stages.items():
-        for path in body(stage).get("deps", []):
-            writer = writers.get(tuple(Path(path).parts[:2]))
-            if writer is not None:
-                graph.add_edge(writer, name)
+        for read in map(parts, body(stage).get("deps", [])):
+            for out, writer in written:
+                if all(one == other for one, other in zip(out, read, strict=False)):
+                    graph.add_edge(writer, name)
     return graph
+
+
+def parts(path):
+    """The parts of a path, with a star for the dataset, audit or method."""
+    return Path(re.sub(r"\$\{.*?\}", "*", path)).parts
 
 
 def test_the_drawing_in_the_readme_is_the_graph_of_dvc_yaml(root, stages):
     (drawing,) = blocks(root / "README.md", "mermaid")
-    drawn = networkx.DiGraph(re.findall(r"^\s*(\w+) --> (\w+)$", drawing.text, re.MULTILINE))
+    arrows = r"^\s*(\w+) --> (\w+)(?:\{\{\w+\}\})?$"
+    drawn = networkx.DiGraph(re.findall(arrows, drawing.text, re.MULTILINE))
     needed = networkx.transitive_reduction(edges(stages))
     assert set(drawn.nodes) == set(stages)
     assert set(drawn.edges) == set(needed.edges)
@@ -420,7 +424,7 @@ def test_the_readme_names_every_folder_that_is_there(root):
 
 def test_the_tutorial_reads_the_sections_of_the_page_in_their_order(root):
     tutorial = (root / "docs" / "tutorial.md").read_text("utf-8")
-    read = re.findall(r"^\d\. \*\*(.+?)\.\*\*", tutorial, re.MULTILINE)
+    read = re.findall(r"^\d+\. \*\*(.+?)\.\*\*", tutorial, re.MULTILINE)
     found = []
     for make in SECTIONS:
         # The title stands in the function, or is a constant of its module.

@@ -111,6 +111,7 @@ def maps(path, values, offset=0.0, scale=1.0, digest="weights"):
                     "status": "ok",
                     "tie_share": None,
                     "completeness": None,
+                    "pixel_sha256": "pixels",
                     "model_digest": digest,
                     "method_digest": "method",
                 }

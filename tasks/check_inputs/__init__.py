@@ -1,0 +1,1 @@
+"""Stage ``check_inputs``: a dataset and its split, held to what training and testing rest on."""

@@ -1,0 +1,311 @@
+"""The rules of ``check_inputs``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from saliency_audit.datasets.splitting import SPLITS, SplitParameters
+from saliency_audit.labelling import Labelling, MaskKind
+from saliency_audit.problem import Severity
+from tasks.gates.parameters import InputBounds
+from tasks.gates.rule import Rule, with_severities
+
+KEY = "quality.inputs"
+AGAIN = "the tables do not belong together: delete data/ingest and data/split and run `dvc repro`"
+STOP, WARN = Severity.STOP, Severity.WARN
+
+
+def rules(
+    bounds: InputBounds, split: SplitParameters, description: Mapping[str, Any]
+) -> list[Rule]:
+    """Give the rules for a dataset with such a description, split in such a way."""
+    found = [
+        *_of_split(bounds, split),
+        *_of_images(bounds, description),
+        *_of_duplicates(split),
+        *_of_masks(bounds, description),
+    ]
+    return with_severities(found, bounds.severity, KEY)
+
+
+def _of_split(bounds: InputBounds, split: SplitParameters) -> list[Rule]:
+    leaks = STOP if split.by == "group" else WARN
+    return [
+        Rule(
+            "split_known",
+            "images",
+            "Every image is in one of the splits.",
+            AGAIN,
+            "ExpectColumnValuesToNotBeNull",
+            {"column": "split"},
+        ),
+        Rule(
+            "split_word",
+            "images",
+            f"A split is one of {', '.join(SPLITS)}.",
+            AGAIN,
+            "ExpectColumnValuesToBeInSet",
+            {"column": "split", "value_set": list(SPLITS)},
+        ),
+        Rule(
+            "listed_image",
+            "split",
+            "Every image that the split lists is one of the dataset.",
+            AGAIN,
+            "ExpectColumnValuesToBeInSet",
+            {"column": "is_image", "value_set": [True]},
+        ),
+        Rule(
+            "listed_group",
+            "images",
+            "The split lists every image under its own patient or lesion.",
+            AGAIN,
+            "ExpectColumnPairValuesToBeEqual",
+            {"column_A": "group_id", "column_B": "listed_group"},
+        ),
+        Rule(
+            "group_in_one_split",
+            "images",
+            "All images of a patient or lesion are in one split.",
+            "set split.by: group, or mend the column that names patients or lesions",
+            "ExpectColumnToDetermineColumn",
+            {"column_A": "group_id", "column_B": "split"},
+            leaks,
+        ),
+        Rule(
+            "split_share",
+            "splits",
+            "Each split has about the share of the images that it is to have.",
+            "see that no patient or lesion has most of the images, or raise the bound",
+            "ExpectColumnPairValuesToBeClose",
+            {"column_A": "share", "column_B": "wanted", "tolerance": bounds.split_gap},
+            WARN,
+            parameter=f"{KEY}.split_gap",
+        ),
+        Rule(
+            "label_mix",
+            "labels",
+            "No label has fallen to the splits more unevenly than chance would deal it.",
+            "split again; a label that goes with time or place may need more patients or lesions",
+            "ExpectColumnValuesToBeBetween",
+            {"column": "probability", "min_value": bounds.label_mix},
+            parameter=f"{KEY}.label_mix",
+        ),
+    ]
+
+
+def _of_images(bounds: InputBounds, description: Mapping[str, Any]) -> list[Rule]:
+    height, width = description["size"]
+    found = [
+        Rule(
+            "known_label",
+            "images",
+            "An image has no label but the dataset's.",
+            "add the label to the dataset, or mend the image's row",
+            "ExpectColumnValuesToBeInSet",
+            {"column": "unknown_labels", "value_set": [0]},
+        ),
+        Rule(
+            "readable_pixels",
+            "images",
+            "The pixels of every image can be decoded.",
+            "delete data/ingest and run `dvc repro`",
+            "ExpectColumnValuesToBeInSet",
+            {"column": "readable", "value_set": [True]},
+        ),
+        Rule(
+            "pixel_digest",
+            "images",
+            "The digest of every image is that of its pixels.",
+            AGAIN,
+            "ExpectColumnPairValuesToBeEqual",
+            {"column_A": "pixel_sha256", "column_B": "found_sha256"},
+        ),
+        *_of_size("images", height, width),
+        Rule(
+            "constant_image",
+            "images",
+            "An image is not of one colour throughout.",
+            "see whether its export failed; drop its row if it did",
+            "ExpectColumnValuesToBeBetween",
+            {"column": "deviation", "min_value": 0, "strict_min": True},
+            WARN,
+            bounds.constant,
+            f"{KEY}.constant",
+        ),
+    ]
+    if description["labelling"] != Labelling.MULTILABEL:
+        found.append(
+            Rule(
+                "one_label",
+                "images",
+                "Every image has exactly one label.",
+                "mend the image's row, or set labelling: multilabel",
+                "ExpectColumnValuesToBeInSet",
+                {"column": "label_count", "value_set": [1]},
+            )
+        )
+    return found
+
+
+def _of_size(facts: str, height: int, width: int) -> list[Rule]:
+    return [
+        Rule(
+            f"{facts}_{name}",
+            facts,
+            f"The {name} of the {facts} is that of the working resolution.",
+            AGAIN,
+            "ExpectColumnValuesToBeInSet",
+            {"column": name, "value_set": [value]},
+        )
+        for name, value in (("height", height), ("width", width))
+    ]
+
+
+def _of_duplicates(split: SplitParameters) -> list[Rule]:
+    return [
+        Rule(
+            "equal_pixels",
+            "images",
+            "No two splits hold equal pixels.",
+            "keep one of the images, or give them one group",
+            "ExpectColumnToDetermineColumn",
+            {"column_A": "pixel_sha256", "column_B": "split"},
+            STOP if split.by == "group" else WARN,
+        ),
+        Rule(
+            "equal_pixels_one_label",
+            "images",
+            "Equal pixels have equal labels.",
+            "one of the images has a wrong label: mend its row",
+            "ExpectColumnToDetermineColumn",
+            {"column_A": "pixel_sha256", "column_B": "labels"},
+            WARN,
+        ),
+        Rule(
+            "near_duplicate",
+            "images",
+            "No two patients or lesions of different splits have nearly the same picture.",
+            "look at both; keep one of them, or give them one group",
+            "ExpectColumnValuesToBeNull",
+            {"column": "like"},
+            WARN,
+            parameter=f"{KEY}.duplicate_difference",
+        ),
+    ]
+
+
+def _of_masks(bounds: InputBounds, description: Mapping[str, Any]) -> list[Rule]:
+    height, width = description["size"]
+    # Findings of a radiograph do not differ from their surroundings in colour as a lesion does.
+    placed = _of_place(bounds) if description["mask_kind"] == MaskKind.SINGLE else []
+    return [
+        *placed,
+        Rule(
+            "mask_of_image",
+            "masks",
+            "Every mask is of an image of the dataset.",
+            AGAIN,
+            "ExpectColumnValuesToBeInSet",
+            {"column": "of_image", "value_set": [True]},
+        ),
+        Rule(
+            "mask_label",
+            "masks",
+            "A mask marks one of the dataset's labels, or all.",
+            AGAIN,
+            "ExpectColumnValuesToBeInSet",
+            {"column": "known_label", "value_set": [True]},
+        ),
+        Rule(
+            "mask_of_own_label",
+            "masks",
+            "A mask marks a label that its image has.",
+            "add the label to the image's row, or take the mask away",
+            "ExpectColumnValuesToBeInSet",
+            {"column": "owned_label", "value_set": [True]},
+        ),
+        Rule(
+            "readable_mask",
+            "masks",
+            "Every mask can be decoded.",
+            "delete data/ingest and run `dvc repro`",
+            "ExpectColumnValuesToBeInSet",
+            {"column": "readable", "value_set": [True]},
+        ),
+        Rule(
+            "mask_area",
+            "masks",
+            "The area of every mask is the number of its foreground pixels.",
+            AGAIN,
+            "ExpectColumnPairValuesToBeEqual",
+            {"column_A": "area", "column_B": "found_area"},
+        ),
+        *_of_size("masks", height, width),
+        *_of_coverage(bounds),
+        Rule(
+            "mask_missing",
+            "images",
+            "An image has the masks that belong to it.",
+            "give the masks: nothing is measured against those that are not there",
+            "ExpectColumnValuesToBeInSet",
+            {"column": "missing_masks", "value_set": [0]},
+            WARN,
+            bounds.mask_missing,
+            f"{KEY}.mask_missing",
+        ),
+        Rule(
+            "mask_inverted",
+            "masks",
+            "A mask does not enclose what it leaves out: black and white are not exchanged.",
+            "look at it, and exchange black and white if the region is black",
+            "ExpectColumnValuesToBeBetween",
+            {"column": "enclosure", "max_value": bounds.mask_enclosure, "strict_max": True},
+            WARN,
+            parameter=f"{KEY}.mask_enclosure",
+        ),
+    ]
+
+
+def _of_coverage(bounds: InputBounds) -> list[Rule]:
+    return [
+        Rule(
+            "mask_empty",
+            "masks",
+            "A mask marks something.",
+            "draw the mask, or leave it out where there is nothing to mark",
+            "ExpectColumnValuesToBeBetween",
+            {"column": "coverage", "min_value": 0, "strict_min": True},
+            WARN,
+            bounds.mask_empty,
+            f"{KEY}.mask_empty",
+        ),
+        Rule(
+            "mask_full",
+            "masks",
+            "A mask does not mark the whole image.",
+            "draw the mask anew: all of the image is no region",
+            "ExpectColumnValuesToBeBetween",
+            {"column": "coverage", "max_value": 1, "strict_max": True},
+            WARN,
+            bounds.mask_full,
+            f"{KEY}.mask_full",
+        ),
+    ]
+
+
+def _of_place(bounds: InputBounds) -> list[Rule]:
+    return [
+        Rule(
+            "mask_misplaced",
+            "masks",
+            "A mask fits the colours of its image no worse than its mirror images do.",
+            "see that masks are named after their own images, and not turned or mirrored",
+            "ExpectColumnValuesToBeInSet",
+            {"column": "misplaced", "value_set": [False]},
+            WARN,
+            bounds.mask_misplaced,
+            f"{KEY}.mask_misplaced",
+        ),
+    ]

@@ -1,0 +1,1 @@
+"""Stage ``check_models``: two models and what they say, before anything is explained."""

@@ -1,0 +1,53 @@
+"""Stage ``check_models``: classifier, segmenter and predictions of an audit."""
+
+from __future__ import annotations
+
+from tasks import places
+from tasks.artifacts import read_json
+from tasks.audits import Audit, PredictParameters
+from tasks.check_models.chosen_facts import background_facts, chosen_facts
+from tasks.check_models.known import read_known
+from tasks.check_models.model_facts import chance_facts, identity_facts, label_facts
+from tasks.check_models.prediction_facts import image_facts, prediction_facts
+from tasks.check_models.region_facts import overlap_facts, region_facts
+from tasks.check_models.rules import rules
+from tasks.gates.outcome import Gate, pass_gate
+from tasks.gates.parameters import ModelBounds
+from tasks.stage import Context, Stage
+
+STEPS = 4
+
+
+def run(context: Context, audit: str) -> None:
+    """Judge the models of an audit; raises QualityError where nothing may be explained."""
+    bounds = context.params.read("quality.models", ModelBounds)
+    parameters = context.params.read("predict", PredictParameters)
+    dataset = context.params.read(f"audits.{audit}", Audit).dataset
+    description = read_json(places.predict(audit) / "audit.json")
+    known = read_known(dataset)
+    predictions = prediction_facts(audit, description, known, parameters)
+    context.progress(1, STEPS)
+    regions = region_facts(audit, dataset, description, known)
+    overlaps = overlap_facts(regions, known)
+    context.progress(2, STEPS)
+    labels = label_facts(predictions)
+    facts = [
+        predictions,
+        image_facts(predictions, known, description),
+        chosen_facts(audit, predictions, regions, known, description),
+        background_facts(audit, known),
+        regions,
+        identity_facts(audit, dataset, description),
+        labels,
+        chance_facts(labels, overlaps),
+    ]
+    context.progress(3, STEPS)
+    gate = Gate("check_models", dataset, audit)
+    pass_gate(gate, facts, rules(bounds, parameters, description))
+    context.progress(STEPS, STEPS)
+
+
+STAGE = Stage("check_models", ("audit",), ("quality.models", "predict", "audits.{audit}"), run)
+
+if __name__ == "__main__":
+    STAGE.main()

@@ -1,0 +1,45 @@
+"""Stage ``check_results``: figures held to each other, and to the masks and maps they are of."""
+
+from __future__ import annotations
+
+from tasks import places
+from tasks.artifacts import read_json
+from tasks.audits import AgreementParameters, Audit
+from tasks.check_results.rules import rules
+from tasks.check_results.score_facts import Sizes, score_facts, stray_facts
+from tasks.check_results.vote_facts import Cells, agreement_facts, cell_facts
+from tasks.gates.outcome import Gate, pass_gate
+from tasks.gates.parameters import ResultBounds
+from tasks.stage import Context, Stage
+
+
+def run(context: Context, audit: str) -> None:
+    """Judge the figures of an audit; raises QualityError where none may be summarised."""
+    bounds = context.params.read("quality.results", ResultBounds)
+    agreement = context.params.read("agreement", AgreementParameters)
+    kept = float(context.params.value("measures.kept_fraction"))
+    dataset = context.params.read(f"audits.{audit}", Audit).dataset
+    methods = context.params.value("methods")
+    description = read_json(places.predict(audit) / "audit.json")
+    sizes = Sizes.of(description["size"], kept)
+    grid, tolerance = agreement.grid, bounds.tolerance
+    cells = Cells.read(audit, grid)
+    sets = {"all": methods, "paper": [name for name in agreement.methods if name in methods]}
+    facts = [
+        score_facts(audit, description, methods, sizes, grid, tolerance),
+        stray_facts(audit, methods),
+        cell_facts(cells, tolerance),
+        agreement_facts(audit, cells, sets, grid),
+    ]
+    pass_gate(Gate("check_results", dataset, audit), facts, rules(bounds, grid))
+
+
+STAGE = Stage(
+    "check_results",
+    ("audit",),
+    ("quality.results", "audits.{audit}", "methods", "measures.kept_fraction", "agreement"),
+    run,
+)
+
+if __name__ == "__main__":
+    STAGE.main()

@@ -1,0 +1,270 @@
+"""Facts of localisation and certainty: figures beside what areas and other figures make of them.
+
+T has k pixels, P and M as many as their areas say, and overlaps are whole numbers of pixels: so
+most figures follow from others, and each holds another to account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from saliency_audit.labelling import EVERY_LABEL, MaskKind
+from saliency_audit.measures.status import VALUELESS_MAPS, Status
+from saliency_audit.measures.top_fraction import budget
+from tasks import places
+from tasks.check_results.columns import (
+    BETWEEN,
+    Columns,
+    Flags,
+    Indices,
+    Numbers,
+    find,
+    split_keys,
+    taken,
+)
+from tasks.gates.rule import Facts
+from tasks.tables.cells import CELLS
+from tasks.tables.certainty import CERTAINTY
+from tasks.tables.cohort import COHORT
+from tasks.tables.localisation import LOCALISATION
+from tasks.tables.regions import REGIONS
+
+KEY = ("image_id", "label", "method")
+#: Statuses of rows that have no figure.
+EMPTY = tuple(
+    str(status)
+    for status in (
+        *VALUELESS_MAPS,
+        Status.LABEL_ABSENT,
+        Status.NO_GROUND_TRUTH,
+        Status.GROUND_TRUTH_EMPTY,
+        Status.NO_PREDICTED_MASK,
+    )
+)
+#: What a row's budget is of: fewer pixels than k are kept of a sparse map.
+SHORT = str(Status.SPARSE_MAP)
+#: Rows that stand for a map, or a control that is one.
+MAPS = ("map", "shuffled", "centred")
+#: How far a number of pixels may be from a whole one, by rounding.
+PIXEL = 1e-6
+FIGURES = ("iou", "auitc", "auitc_area")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Pixels of an image, and of the explanation T (``kept``)."""
+
+    pixels: int
+    kept: int
+
+    @classmethod
+    def of(cls, size: Sequence[int], kept_fraction: float) -> Sizes:
+        """Give them for images (height, width)."""
+        return cls(size[0] * size[1], budget(kept_fraction, size[0], size[1]))
+
+
+def score_facts(
+    audit: str,
+    description: Mapping[str, Any],
+    methods: Sequence[str],
+    sizes: Sizes,
+    grid: int,
+    tolerance: float,
+) -> Facts:
+    """Give per explained image, label and method how many figures break what holds of all.
+
+    Columns ``…_rows`` and ``own_…_rows``: rows of a table, and how many there should be; the others
+    count figures: ``out_of_range``; ``silent`` (null without a status that says why, or the
+    reverse); ``above_ceiling``; ``truth_area`` and ``predicted_area`` (not that of the mask);
+    ``overlap`` (an IoU that no whole number of pixels gives); ``segx`` (not |T∩P∩M| over
+    |(T∩P)∪M|: SegX reached outside the mask); ``c_iou`` (not what precision and areas give).
+    """
+    kind = MaskKind(description["mask_kind"])
+    cohort = Columns.read(places.cohort(audit), COHORT, ["image_id", "label"])
+    wanted = _wanted(cohort, methods)
+    located = Columns.read(places.apply_segx(audit), LOCALISATION, LOCALISATION.schema.names)
+    scored = Columns.read(places.score_segu(audit), CERTAINTY, CERTAINTY.schema.names)
+    names = ["image_id", "label", "method"]
+    cells = Columns.read(places.aggregate_agreement(audit) / "cells.parquet", CELLS, names)
+    areas = _Areas(audit, kind)
+    readings = 2 if kind is MaskKind.PER_LABEL else 1
+    certainties = 3 * (readings + (kind is MaskKind.SINGLE))
+    tallies: dict[str, Any] = {
+        "localisation_rows": _tally(located, wanted),
+        "certainty_rows": _tally(scored, wanted),
+        "cell_rows": _tally(cells, wanted),
+    }
+    broken = [
+        *((name, located, bad) for name, bad in _located(located, scored, areas, sizes, tolerance)),
+        *((name, scored, bad) for name, bad in _scored(scored, areas, sizes, tolerance)),
+    ]
+    for name, rows, bad in broken:
+        tallies[name] = tallies.get(name, 0) + _tally(rows.where(bad), wanted)
+    own = {"localisation": 12 * readings, "certainty": certainties, "cell": grid**2}
+    return Facts(
+        "scores",
+        KEY,
+        {
+            **split_keys(wanted, KEY),
+            **{f"own_{name}_rows": [count] * len(wanted) for name, count in own.items()},
+            **{name: counts.tolist() for name, counts in tallies.items()},
+        },
+    )
+
+
+def stray_facts(audit: str, methods: Sequence[str]) -> Facts:
+    """Give the rows of figures that are of no explained image, label and method."""
+    cohort = Columns.read(places.cohort(audit), COHORT, ["image_id", "label"])
+    wanted = _wanted(cohort, methods)
+    found = []
+    for path, table in (
+        (places.apply_segx(audit), LOCALISATION),
+        (places.score_segu(audit), CERTAINTY),
+        (places.aggregate_agreement(audit) / "cells.parquet", CELLS),
+    ):
+        keys = Columns.read(path, table, KEY).keys(*KEY).unique()
+        found.append((table.name, keys, find(keys, wanted) >= 0))
+    return Facts(
+        "tables",
+        ("table", *KEY),
+        {
+            "table": [name for name, keys, _ in found for _ in range(len(keys))],
+            **{
+                name: [value for _, keys, _ in found for value in split_keys(keys, KEY)[name]]
+                for name in KEY
+            },
+            "explained": [bool(value) for _, _, known in found for value in known],
+        },
+    )
+
+
+def _wanted(cohort: Columns, methods: Sequence[str]) -> pa.Array:
+    rows = cohort.keys("image_id", "label").to_pylist()
+    return pa.array([f"{row}{BETWEEN}{method}" for row in rows for method in sorted(methods)])
+
+
+def _tally(rows: Columns, wanted: pa.Array) -> Indices:
+    found = find(rows.keys(*KEY), wanted)
+    return np.bincount(found[found >= 0], minlength=len(wanted)).astype(np.int64)
+
+
+class _Areas:
+    """Areas of the masks of chosen images, in pixels, as the table of regions has them."""
+
+    def __init__(self, audit: str, kind: MaskKind) -> None:
+        path = places.predict(audit) / "regions.parquet"
+        rows = Columns.read(path, REGIONS, ["image_id", "label", "origin", "area"])
+        self._keys = rows.keys("image_id", "label", "origin")
+        self._areas = rows.numbers("area")
+        self._kind = kind
+
+    def of(self, rows: Columns, origin: str) -> Numbers:
+        """Give the area (n,) of each row's mask; NaN of a union, which areas do not tell."""
+        names = ["image_id", "label", "origin"]
+        labels = rows.table.column("label")
+        if self._kind is MaskKind.SINGLE:
+            labels = pa.repeat(EVERY_LABEL, len(rows))
+        origins = pa.repeat(origin, len(rows))
+        named = pa.table([rows.table.column("image_id"), labels, origins], names)
+        found = taken(self._areas, find(Columns(named).keys(*names), self._keys))
+        return np.where(rows.among("masks", "union"), np.nan, found)
+
+
+def _located(
+    rows: Columns, scored: Columns, areas: _Areas, sizes: Sizes, tolerance: float
+) -> Iterator[tuple[str, Flags]]:
+    """Give each thing that may be wrong with localisation, and of which rows (n,)."""
+    yield "out_of_range", _outside(rows, (*FIGURES, "iou_ceiling", "evidence_lost"))
+    maps = rows.among("saliency", *MAPS)
+    empty = rows.among("status", *EMPTY)
+    yield (
+        "silent",
+        maps & np.logical_or.reduce([np.isnan(rows.numbers(name)) != empty for name in FIGURES]),
+    )
+    yield "above_ceiling", rows.numbers("iou") > rows.numbers("iou_ceiling") + tolerance
+    truth = rows.numbers("truth_area") * sizes.pixels
+    yield "truth_area", _differ(truth, areas.of(rows, "truth"))
+    predicted = rows.numbers("predicted_area") * sizes.pixels
+    yield "predicted_area", _differ(predicted, areas.of(rows, "predicted"))
+    whole = maps & ~empty & ~rows.among("status", SHORT)
+    original = whole & rows.among("reading", "original")
+    shared = _shared(rows.numbers("iou"), sizes.kept, truth)
+    yield "overlap", original & ~_whole_up_to(shared, np.minimum(sizes.kept, truth))
+    yield "segx", whole & rows.among("reading", "segx") & _segx(rows, scored, sizes, tolerance)
+
+
+def _segx(rows: Columns, scored: Columns, sizes: Sizes, tolerance: float) -> Flags:
+    """Say of which rows (n,) the IoU is not that of T∩P with M, by the other tables."""
+    key = (*KEY, "masks", "saliency")
+    keys = rows.keys(*key)
+    first = rows.where(rows.among("reading", "original"))
+    place = find(keys, first.keys(*key))
+    truth = rows.numbers("truth_area") * sizes.pixels
+    shared = _shared(taken(first.numbers("iou"), place), sizes.kept, truth)
+    left = shared * (1 - np.nan_to_num(rows.numbers("evidence_lost")))
+    precision = taken(scored.numbers("precision"), find(keys, scored.keys(*key)))
+    inside = np.nan_to_num(precision) * sizes.kept
+    found = left / (inside + truth - left)
+    bad: Flags = np.abs(found - rows.numbers("iou")) > tolerance
+    return bad | (left > inside + PIXEL)
+
+
+def _scored(
+    rows: Columns, areas: _Areas, sizes: Sizes, tolerance: float
+) -> Iterator[tuple[str, Flags]]:
+    """Give each thing that may be wrong with certainty, and of which rows (n,)."""
+    figures = ("c_iou", "c_auitc", "c_auitc_area")
+    yield (
+        "out_of_range",
+        _outside(rows, (*figures, "c_iou_ceiling", "c_iou_over_ceiling", "precision")),
+    )
+    empty = rows.among("status", *EMPTY)
+    yield (
+        "silent",
+        np.logical_or.reduce([np.isnan(rows.numbers(name)) != empty for name in figures]),
+    )
+    iou, ceiling = rows.numbers("c_iou"), rows.numbers("c_iou_ceiling")
+    yield "above_ceiling", iou > ceiling + tolerance
+    predicted = rows.numbers("predicted_area") * sizes.pixels
+    other = rows.among("masks", "truth")
+    yield "predicted_area", ~other & _differ(predicted, areas.of(rows, "predicted"))
+    yield "truth_area", other & _differ(predicted, areas.of(rows, "truth"))
+    whole = ~empty & ~rows.among("status", SHORT, str(Status.EMPTY_MASK))
+    inside = rows.numbers("precision") * sizes.kept
+    least, most = np.minimum(sizes.kept, predicted), np.maximum(sizes.kept, predicted)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = inside / (sizes.kept + predicted - inside)
+        above = least / most
+        share = iou / above
+    wrong = np.abs(found - iou) > tolerance
+    wrong |= np.abs(above - ceiling) > tolerance
+    wrong |= np.abs(share - rows.numbers("c_iou_over_ceiling")) > tolerance
+    yield "c_iou", whole & (wrong | ~_whole_up_to(inside, least))
+
+
+def _shared(iou: Numbers, kept: int, area: Numbers) -> Numbers:
+    """Pixels that two regions share, of their IoU and their sizes."""
+    return iou * (kept + area) / (1 + iou)
+
+
+def _whole_up_to(pixels: Numbers, most: Numbers) -> Flags:
+    """Say which numbers (n,) are whole ones from 0 to ``most``."""
+    whole: Flags = np.abs(pixels - np.round(pixels)) <= PIXEL
+    return whole & (pixels >= -PIXEL) & (pixels <= most + PIXEL)
+
+
+def _differ(said: Numbers, found: Numbers) -> Flags:
+    """Say which areas differ; where only one is known they are not compared."""
+    bad: Flags = np.abs(said - found) > PIXEL
+    return bad
+
+
+def _outside(rows: Columns, names: Sequence[str]) -> Flags:
+    values = [rows.numbers(name) for name in names]
+    outside: Flags = np.logical_or.reduce([(value < 0) | (value > 1) for value in values])
+    return outside
