@@ -16,12 +16,13 @@ export GX_ANALYTICS_ENABLED = false
 # DVC does not put its own environment first on PATH, and stages must run in it.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help install audit test faults check bench lock clean
+.PHONY: help install audit test faults mutations check bench lock clean
 
 help:
 	@echo 'make audit    install, run the default audit, say where the report is'
 	@echo 'make test     install, lint, check types and layers, run all tests'
 	@echo 'make faults   inject faults into a miniature audit; goes on where it was stopped'
+	@echo 'make mutations  corrupt small audits in every known way, and say who notices; goes on likewise'
 	@echo 'make check    lint, types and layers only'
 	@echo 'make bench    measure against peers and floors, as ratios'
 	@echo 'make install  make .venv'
@@ -57,6 +58,13 @@ faults: install
 	python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(TRIALS),--trials $(TRIALS)) $(if $(RESULTS),--results $(RESULTS)) \
 	  $(if $(MARKDOWN),--markdown $(MARKDOWN))
+
+# ONLY=map-nan: one kind, or several with commas; RATE=0.01: one rate, 0 for a single row; SEED=2:
+# other rows; CLEAN=20: clean seeds to try; MARKDOWN=docs/mutations.md: where the tables go, too.
+mutations: install
+	python -m tests.mutations $(if $(ONLY),--only $(ONLY)) $(if $(RATE),--rate $(RATE)) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(CLEAN),--clean $(CLEAN)) \
+	  $(if $(RESULTS),--results $(RESULTS)) $(if $(MARKDOWN),--markdown $(MARKDOWN))
 
 # ONLY=quick: methods on ResNet-18 at 96 px alone.
 bench: install

@@ -46,6 +46,22 @@ def broken_rules(results: Collection[Mapping[str, Any]]) -> list[dict[str, Any]]
     ]
 
 
+def moved(root: Path, stages: Collection[str]) -> Iterator[str]:
+    """Say of each dataset whose check_drift is among some stages what has moved, if anything."""
+    for path in sorted((root / places.REPORTS).glob("*/drift.json")):
+        dataset = path.parent.name
+        if f"check_drift@{dataset}" not in stages:
+            continue
+        found = json.loads(path.read_text("utf-8"))
+        names = [own["name"] for own in found["comparison"] if own["drifted"]]
+        if names:
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            yield (
+                f"{dataset}: moved since it was accepted: {', '.join(names[:NAMED])}{more}; see "
+                f"{path.with_suffix('.html')}"
+            )
+
+
 def in_words(results: Collection[Mapping[str, Any]]) -> str:
     """Say in one line how gates stand.
 

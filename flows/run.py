@@ -20,7 +20,7 @@ from pathlib import Path
 from rich.console import Console
 
 from flows.estimate import Estimate, Left, Underway, former_seconds, time_left
-from flows.gates import broken_rules, gate_results
+from flows.gates import broken_rules, gate_results, moved
 from flows.graph import Node, plan, read_graph
 from flows.placement import Machine, Need, gpus_here, memory_here
 from flows.recovery import await_orphans, mend, remember
@@ -323,18 +323,16 @@ def _say_end(
 def _say_gates(
     root: Path, graph: Mapping[str, Node], outcomes: Mapping[str, Outcome], console: Console
 ) -> None:
-    """Say what the gates that ran warn of; what stops is said as an error."""
-    gates = list(gate_results(root, graph, outcomes))
-    for row in broken_rules(gates):
-        if row["severity"] == Severity.WARN:
-            console.print(
-                f"warning: {row['of']}: {row['meaning']} {row['broken']} do not ({row['rule']}): "
-                f"{row['first']}",
-                style="yellow",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
+    """Say what the gates that ran warn of, and what has drifted; what stops is an error."""
+    warnings = [
+        f"{row['of']}: {row['meaning']} {row['broken']} do not ({row['rule']}): {row['first']}"
+        for row in broken_rules(list(gate_results(root, graph, outcomes)))
+        if row["severity"] == Severity.WARN
+    ]
+    for said in [*warnings, *moved(root, outcomes)]:
+        console.print(
+            f"warning: {said}", style="yellow", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 def _page(root: Path) -> Path:

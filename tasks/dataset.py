@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from saliency_audit.errors import DataError
 from saliency_audit.labelling import EVERY_LABEL, Labelling, MaskKind
 from tasks import places
 from tasks.artifacts import read_columns, read_json
@@ -97,7 +98,16 @@ class MaskedData(Data):
 
 @contextmanager
 def open_data(facts: Facts, labels: Sequence[str] | None = None) -> Iterator[Data]:
-    """Open a dataset's images; the columns of its targets in the order of ``labels``."""
+    """Open a dataset's images; the columns of its targets in the order of ``labels``.
+
+    Raises DataError for a label that the dataset does not have.
+    """
+    unknown = [label for label in labels or () if label not in facts.labels]
+    if unknown:
+        raise DataError(
+            f"{facts.name} has no label {', '.join(unknown)}, which the classifier has: audit it "
+            "on a dataset of its labels, or run `dvc repro` if model.json is of another one"
+        )
     columns = [facts.labels.index(label) for label in labels or facts.labels]
     with store((*facts.size, 3)) as pixels:
         load_images(places.ingest(facts.name) / "images.parquet", pixels)

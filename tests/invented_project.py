@@ -76,6 +76,7 @@ class Project:
                 "methods": ["lime", "rise", "gradcam", "gradcam_plus_plus"],
             },
             "report": {"gallery": self.gallery, "seed": 0, "replicates": 100},
+            "quality": {name: {} for name in ("inputs", "models", "maps", "results", "drift")},
             "split": {
                 "by": self.split_by,
                 "train": 50,

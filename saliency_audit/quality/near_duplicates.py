@@ -57,16 +57,17 @@ def thumbnail(pixels: NDArray[np.uint8]) -> Thumbnail:
 
 
 def near_duplicates(
-    thumbnails: Thumbnail, difference: float = DIFFERENCE
+    thumbnails: Thumbnail, difference: float = DIFFERENCE, others: Thumbnail | None = None
 ) -> Iterator[tuple[int, int, float]]:
     """Give the pairs of images that are one picture, first by first, then by second.
 
     ``thumbnails``: uint8 (n, 32, 32), as of ``thumbnail``; ``difference``: the tangent distance
     from the first of a pair to the second that it must be below, above 0 and below 1. A pair is
-    the two positions, the smaller one first, and its distance. An image of one grey value alone is
-    like no other. Of many copies of one picture every pair is given: take as many as you show.
-    Memory: 256 by n numbers at a time, besides 1 KB an image. Raises DataError of another array,
-    ParameterError of a difference out of its range.
+    the two positions, the smaller one first, and its distance; with ``others``, more thumbnails,
+    pairs are of one of each, and those among themselves are left out. An image of one grey value
+    alone is like no other. Of many copies of one picture every pair is given: take as many as you
+    show. Memory: 256 by n numbers at a time, besides 1 KB an image. Raises DataError of another
+    array, ParameterError of a difference out of its range.
 
     >>> rng = np.random.default_rng(0)
     >>> pictures = rng.integers(0, 200, (3, 32, 32), dtype=np.uint8)
@@ -76,8 +77,10 @@ def near_duplicates(
     """
     if not 0 < difference < 1:
         raise ParameterError(f"difference is {difference}: give a number above 0 and below 1")
-    _check_thumbnails(thumbnails)
-    return _pairs(thumbnails, difference)
+    for given in (thumbnails, others):
+        if given is not None:
+            _check_thumbnails(given)
+    return _pairs(thumbnails, others, difference)
 
 
 def tangent_distance(first: Thumbnail, second: Thumbnail) -> float | None:
@@ -100,32 +103,32 @@ def tangent_distance(first: Thumbnail, second: Thumbnail) -> float | None:
     return float(np.linalg.norm(other - span @ (span.T @ other)))
 
 
-def _pairs(thumbnails: Thumbnail, difference: float) -> Iterator[tuple[int, int, float]]:
-    pictures = np.empty((len(thumbnails), COARSE**2), np.float32)
-    starts = range(0, len(thumbnails), BLOCK)
-    for start in starts:
-        pictures[start : start + BLOCK] = _normalised(thumbnails[start : start + BLOCK])
-    for start in starts:
+def _pairs(
+    thumbnails: Thumbnail, others: Thumbnail | None, difference: float
+) -> Iterator[tuple[int, int, float]]:
+    seconds = thumbnails if others is None else others
+    pictures = np.empty((len(seconds), COARSE**2), np.float32)
+    for start in range(0, len(seconds), BLOCK):
+        pictures[start : start + BLOCK] = _normalised(seconds[start : start + BLOCK])
+    for start in range(0, len(thumbnails), BLOCK):
         block = thumbnails[start : start + BLOCK]
-        for i, j in _candidates(block, pictures[start:], difference + SLACK):
-            distance = tangent_distance(block[i], thumbnails[start + j])
+        first = start if others is None else 0
+        for i, j in _candidates(block, pictures[first:], difference + SLACK):
+            if others is None and i >= j:
+                continue
+            distance = tangent_distance(block[i], seconds[first + j])
             if distance is not None and distance < difference:
-                yield start + i, start + j, distance
+                yield start + i, first + j, distance
 
 
 def _candidates(
     block: Thumbnail, pictures: NDArray[np.float32], bound: float
 ) -> Iterator[tuple[int, int]]:
-    """Pairs of a block's images with later ones that may be below a bound, by the float32 products.
-
-    ``pictures``: the normalised ones from the block's first on.
-    """
+    """Pairs of a block's images with normalised ones that may be below a bound, by float32."""
     explained = np.zeros((len(block), len(pictures)), np.float32)
     for tangent in np.moveaxis(_spans(block).astype(np.float32), 2, 0):
         explained += np.square(tangent @ pictures.T)
-    for i, j in np.argwhere(explained > 1 - bound**2).tolist():
-        if i < j:
-            yield i, j
+    yield from map(tuple, np.argwhere(explained > 1 - bound**2).tolist())
 
 
 def _check_thumbnails(thumbnails: Thumbnail) -> None:

@@ -6,6 +6,7 @@ from saliency_audit.datasets.splitting import SplitParameters
 from tasks.artifacts import read_json
 from tasks.check_inputs.pictures import picture_facts
 from tasks.check_inputs.rules import rules
+from tasks.check_inputs.source_facts import source_facts, stratum_facts
 from tasks.check_inputs.split_facts import label_facts, listing_facts, size_facts
 from tasks.gates.outcome import Gate, pass_gate
 from tasks.gates.parameters import InputBounds
@@ -22,6 +23,8 @@ def run(context: Context, dataset: str) -> None:
     facts = [
         images,
         masks,
+        source_facts(dataset, images),
+        stratum_facts(dataset),
         listing_facts(dataset, images),
         size_facts(images, split),
         label_facts(images, description["labels"]),

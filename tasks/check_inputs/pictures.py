@@ -36,7 +36,8 @@ def picture_facts(
     labels = description["labels"]
     images = ImageFacts(_listed(dataset), labels)
     masks = MaskFacts(MaskKind(description["mask_kind"]), labels)
-    columns = ["image_id", "group_id", "labels", "pixel_sha256", "pixels"]
+    names = "image_id group_id labels width height pixel_sha256 pixels notes"
+    columns = names.split()
     with open_table(folder / "images.parquet") as file:
         total = file.metadata.num_rows
     rows = read_rows(folder / "images.parquet", IMAGES, columns)

@@ -23,6 +23,7 @@ def rules(
     found = [
         *_of_split(bounds, split),
         *_of_images(bounds, description),
+        *_of_source(bounds),
         *_of_duplicates(split),
         *_of_masks(bounds, description),
     ]
@@ -149,6 +150,87 @@ def _of_images(bounds: InputBounds, description: Mapping[str, Any]) -> list[Rule
     return found
 
 
+def _of_source(bounds: InputBounds) -> list[Rule]:
+    return [
+        Rule(
+            "set_aside",
+            "source",
+            "Every row and file of the source is used.",
+            "see set_aside.parquet for what is wrong with the others, and mend or remove them",
+            "ExpectColumnValuesToBeNull",
+            {"column": "reason"},
+            WARN,
+            bounds.set_aside,
+            f"{KEY}.set_aside",
+        ),
+        Rule(
+            "odd_note",
+            "images",
+            "Nothing odd was noted as the files of an image were read.",
+            "see `saliency-audit inspect`, which says what to do about each note",
+            "ExpectColumnValuesToBeNull",
+            {"column": "odd"},
+            WARN,
+        ),
+        Rule(
+            "enlarged",
+            "images",
+            "No image has fewer pixels than it is looked at with, where most have more.",
+            "see whether it is a thumbnail; fetch the image itself",
+            "ExpectColumnValuesToBeInSet",
+            {"column": "enlarged", "value_set": [False]},
+            WARN,
+        ),
+        Rule(
+            "unlike_others",
+            "images",
+            "An image looks like the others: brightness, colours, contrast, sharpness, picture.",
+            "look at it: it may be a negative, have red and blue exchanged, or show something else",
+            "ExpectColumnValuesToBeBetween",
+            {"column": "apart", "max_value": bounds.unlike_others},
+            WARN,
+            parameter=f"{KEY}.unlike_others",
+        ),
+        Rule(
+            "group_spelling",
+            "images",
+            "No two patients or lesions have names that differ in case, spaces or hyphens alone.",
+            "write the name in one way, or its images count as two patients or lesions",
+            "ExpectColumnToDetermineColumn",
+            {"column_A": "folded_group", "column_B": "group_id"},
+            WARN,
+        ),
+        Rule(
+            "stratum_spelling",
+            "strata",
+            "No two values of a stratum differ in case, spaces or hyphens alone.",
+            "write the value in one way, or its images count as two strata",
+            "ExpectColumnToDetermineColumn",
+            {"column_A": "folded", "column_B": "written"},
+            WARN,
+        ),
+        Rule(
+            "stratum_number",
+            "strata",
+            "A stratum of numbers holds nothing else.",
+            "leave the cell empty where the number is unknown, and take units out of it",
+            "ExpectColumnValuesToBeInSet",
+            {"column": "number", "value_set": [True]},
+            WARN,
+        ),
+        Rule(
+            "stratum_apart",
+            "strata",
+            "No number of a stratum is far from all others, as one in another unit is.",
+            "see its unit, and whether it stands for something unknown, as 999 does",
+            "ExpectColumnValuesToBeBetween",
+            {"column": "apart", "max_value": bounds.stratum_apart},
+            WARN,
+            parameter=f"{KEY}.stratum_apart",
+        ),
+    ]
+
+
 def _of_size(facts: str, height: int, width: int) -> list[Rule]:
     return [
         Rule(
@@ -173,6 +255,15 @@ def _of_duplicates(split: SplitParameters) -> list[Rule]:
             "ExpectColumnToDetermineColumn",
             {"column_A": "pixel_sha256", "column_B": "split"},
             STOP if split.by == "group" else WARN,
+        ),
+        Rule(
+            "equal_pixels_one_group",
+            "images",
+            "Equal pixels are of one patient or lesion.",
+            "keep one of the images, or give them one group",
+            "ExpectColumnToDetermineColumn",
+            {"column_A": "pixel_sha256", "column_B": "group_id"},
+            WARN,
         ),
         Rule(
             "equal_pixels_one_label",
@@ -256,6 +347,15 @@ def _of_masks(bounds: InputBounds, description: Mapping[str, Any]) -> list[Rule]
             f"{KEY}.mask_missing",
         ),
         Rule(
+            "mask_unexplained",
+            "images",
+            "An image lacks a mask only where the source says so.",
+            "see that the source notes mask_missing, or delete data/ingest and run `dvc repro`",
+            "ExpectColumnValuesToBeInSet",
+            {"column": "unexplained_masks", "value_set": [0]},
+            WARN,
+        ),
+        Rule(
             "mask_inverted",
             "masks",
             "A mask does not enclose what it leaves out: black and white are not exchanged.",
@@ -300,8 +400,8 @@ def _of_place(bounds: InputBounds) -> list[Rule]:
         Rule(
             "mask_misplaced",
             "masks",
-            "A mask fits the colours of its image no worse than its mirror images do.",
-            "see that masks are named after their own images, and not turned or mirrored",
+            "A mask fits the colours of its image where it lies, no worse than mirrored or moved.",
+            "see that masks are named after their own images, and not turned, mirrored or moved",
             "ExpectColumnValuesToBeInSet",
             {"column": "misplaced", "value_set": [False]},
             WARN,

@@ -146,6 +146,23 @@ def _of_rows(bounds: MapBounds) -> list[Rule]:
             "spoilt",
             "faulty",
         ),
+        _equal(
+            "cohort_prediction",
+            about,
+            "The cohort has of a row what its prediction says.",
+            "cohort",
+            "prediction",
+        ),
+        _equal("counts", about, "A row counts unless a reason is given.", "counts", "may_count"),
+        Rule(
+            "finite",
+            about,
+            "Every method gives every explained row a map of finite numbers.",
+            "see the statuses in the report's section on maps; such a row is out for all methods",
+            "ExpectColumnValuesToBeInSet",
+            {"column": "faulty", "value_set": [False]},
+            WARN,
+        ),
         Rule(
             "set_aside",
             about,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tasks import places
 from tasks.artifacts import read_json
 from tasks.audits import Audit, PredictParameters
+from tasks.check_models.again_facts import again_facts
 from tasks.check_models.chosen_facts import background_facts, chosen_facts
 from tasks.check_models.known import read_known
 from tasks.check_models.model_facts import chance_facts, identity_facts, label_facts
@@ -37,6 +38,7 @@ def run(context: Context, audit: str) -> None:
         chosen_facts(audit, predictions, regions, known, description),
         background_facts(audit, known),
         regions,
+        *again_facts(audit, dataset, predictions, bounds.asked_again),
         identity_facts(audit, dataset, description),
         labels,
         chance_facts(labels, overlaps),

@@ -16,6 +16,8 @@ STOP, WARN = Severity.STOP, Severity.WARN
 AGAIN = "the artifacts do not belong together: delete data/predict and run `dvc repro`"
 #: How far a sum of probabilities, or a probability from that of its score, may be by rounding.
 ROUNDING = 1e-6
+#: The same by another device or precision: of a score in standard deviations of all scores.
+ANOTHER_DEVICE = 0.05
 
 
 def rules(
@@ -28,6 +30,7 @@ def rules(
         *_of_chosen(description),
         *_of_regions(bounds, description),
         *_of_models(bounds),
+        *_of_asking_again(),
     ]
     return with_severities(found, bounds.severity, KEY)
 
@@ -323,5 +326,37 @@ def _of_models(bounds: ModelBounds) -> list[Rule]:
             {"column": "probability", "max_value": bounds.chance},
             WARN,
             parameter=f"{KEY}.chance",
+        ),
+    ]
+
+
+def _of_asking_again() -> list[Rule]:
+    return [
+        Rule(
+            "score_again",
+            "again",
+            "Asked again, the classifier gives an image the same score.",
+            AGAIN,
+            "ExpectColumnPairValuesToBeClose",
+            {"column_A": "score", "column_B": "again", "tolerance": ANOTHER_DEVICE},
+        ),
+        _among(
+            "drawn_again",
+            "drawn",
+            "Asked again, the segmenter puts no pixel on the other side for certain.",
+            "contradicted",
+            [0],
+        ),
+        Rule(
+            "probability_again",
+            "drawn",
+            "Asked again, the segmenter gives the inside of its mask the same mean probability.",
+            AGAIN,
+            "ExpectColumnPairValuesToBeClose",
+            {
+                "column_A": "mean_probability",
+                "column_B": "again",
+                "tolerance": ANOTHER_DEVICE,
+            },
         ),
     ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from saliency_audit.labelling import MaskKind
 from tasks import places
 from tasks.artifacts import read_json
 from tasks.audits import AgreementParameters, Audit
 from tasks.check_results.rules import rules
-from tasks.check_results.score_facts import Sizes, score_facts, stray_facts
-from tasks.check_results.vote_facts import Cells, agreement_facts, cell_facts
+from tasks.check_results.score_facts import Measured, Sizes, score_facts, stray_facts
+from tasks.check_results.vote_facts import Cells, agreement_facts, cell_facts, own_means
 from tasks.gates.outcome import Gate, pass_gate
 from tasks.gates.parameters import ResultBounds
 from tasks.stage import Context, Stage
@@ -21,14 +22,16 @@ def run(context: Context, audit: str) -> None:
     dataset = context.params.read(f"audits.{audit}", Audit).dataset
     methods = context.params.value("methods")
     description = read_json(places.predict(audit) / "audit.json")
-    sizes = Sizes.of(description["size"], kept)
+    sizes, kind = Sizes.of(description["size"], kept), MaskKind(description["mask_kind"])
     grid, tolerance = agreement.grid, bounds.tolerance
+    measured = Measured(audit, kind, methods, sizes, grid, tolerance)
     cells = Cells.read(audit, grid)
+    means = own_means(audit, description["size"], methods, cells)
     sets = {"all": methods, "paper": [name for name in agreement.methods if name in methods]}
     facts = [
-        score_facts(audit, description, methods, sizes, grid, tolerance),
+        score_facts(measured),
         stray_facts(audit, methods),
-        cell_facts(cells, tolerance),
+        cell_facts(cells, means, tolerance),
         agreement_facts(audit, cells, sets, grid),
     ]
     pass_gate(Gate("check_results", dataset, audit), facts, rules(bounds, grid))

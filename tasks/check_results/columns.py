@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from tasks.artifacts import read_columns
+from tasks.artifacts import open_table, read_columns
 from tasks.tables.table import Table
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Indices = NDArray[np.int64]
+#: The first and the last of some images, by name.
+Span = tuple[str, str]
 #: What parts the names of a key: no name holds it.
 BETWEEN = "\0"
 
@@ -29,13 +32,27 @@ class Columns:
     table: pa.Table
 
     @classmethod
-    def read(cls, path: Path, table: Table, names: Sequence[str]) -> Columns:
-        """Read columns of a table of figures."""
-        return cls(read_columns(path, table, list(names)))
+    def read(
+        cls, path: Path, table: Table, names: Sequence[str], span: Span | None = None
+    ) -> Columns:
+        """Read columns of a table of figures; of those images alone that lie in a span."""
+        if span is None:
+            return cls(read_columns(path, table, list(names)))
+        schema = pa.schema([table.schema.field(name) for name in names])
+        with open_table(path) as file:
+            groups = [n for n in range(file.num_row_groups) if _holds(file, n, span)]
+            read = file.read_row_groups(groups, columns=list(names)).select(list(names))
+        return cls(read.cast(schema)).within(span)
 
     def __len__(self) -> int:
         """Count the rows."""
         return int(self.table.num_rows)
+
+    def within(self, span: Span) -> Columns:
+        """Keep the rows of images from the first to the last of a span."""
+        ids = self.table.column("image_id")
+        inside = pc.and_(pc.greater_equal(ids, span[0]), pc.less_equal(ids, span[1]))
+        return Columns(self.table.filter(inside))
 
     def numbers(self, name: str) -> Numbers:
         """Give a column as float64 (n,), null as NaN."""
@@ -56,6 +73,14 @@ class Columns:
         parts = [self.table.column(name).cast(pa.string()) for name in names]
         joined = parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, BETWEEN)
         return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
+
+
+def _holds(file: pq.ParquetFile, group: int, span: Span) -> bool:
+    """Whether a row group may hold images of a span: the first column, the key, ascends."""
+    found = file.metadata.row_group(group).column(0).statistics
+    if found is None or not found.has_min_max:
+        return True
+    return bool(found.min <= span[1] and found.max >= span[0])
 
 
 def find(keys: pa.Array, among: pa.Array) -> Indices:

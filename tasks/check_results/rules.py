@@ -17,6 +17,8 @@ FIGURES = {
     "overlap": "An IoU is that of a whole number of shared pixels.",
     "segx": "SegX keeps nothing outside the segmenter's mask.",
     "c_iou": "c_IoU, its ceiling and the precision follow from one overlap.",
+    "with_truth": "c_IoU and c_AUITC with M in place of P are IoU and AUITC with M.",
+    "mean_probability": "The segmenter's mean probability is that of its mask.",
 }
 ROWS = ("localisation", "certainty", "cell")
 
@@ -36,6 +38,7 @@ def rules(bounds: ResultBounds, grid: int) -> list[Rule]:
         ),
         _equal("votes", "cells", "A map that can be read votes for three cells.", "votes"),
         _none("top_cells", "cells", "A map votes for its cells of highest mean.", "wrong_top"),
+        _none("cell_means", "cells", "The mean of a cell is that of its map.", "wrong_mean"),
         _none(
             "cell_statistics",
             "cells",
@@ -61,6 +64,12 @@ def rules(bounds: ResultBounds, grid: int) -> list[Rule]:
             "agreement",
             "The methods that can vote are those with a map that can be read.",
             "valid",
+        ),
+        _none(
+            "agreement_even",
+            "agreement",
+            "All cells of a row say how many methods can vote alike.",
+            "uneven",
         ),
         _none(
             "agreement_counts",

@@ -6,7 +6,7 @@ most figures follow from others, and each holds another to account.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from tasks.check_results.columns import (
     Flags,
     Indices,
     Numbers,
+    Span,
     find,
     split_keys,
     taken,
@@ -35,6 +36,8 @@ from tasks.tables.localisation import LOCALISATION
 from tasks.tables.regions import REGIONS
 
 KEY = ("image_id", "label", "method")
+#: Images whose figures are held at a time.
+AT_A_TIME = 1000
 #: Statuses of rows that have no figure.
 EMPTY = tuple(
     str(status)
@@ -68,53 +71,83 @@ class Sizes:
         return cls(size[0] * size[1], budget(kept_fraction, size[0], size[1]))
 
 
-def score_facts(
-    audit: str,
-    description: Mapping[str, Any],
-    methods: Sequence[str],
-    sizes: Sizes,
-    grid: int,
-    tolerance: float,
-) -> Facts:
+@dataclass(frozen=True)
+class Measured:
+    """What the figures of an audit are of, and how exact they are to be.
+
+    ``grid``: cells a side; ``tolerance``: how far a figure may be from what others make of it.
+    """
+
+    audit: str
+    kind: MaskKind
+    methods: Sequence[str]
+    sizes: Sizes
+    grid: int
+    tolerance: float
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """How many rows an image, label and method has in each table."""
+        readings = 2 if self.kind is MaskKind.PER_LABEL else 1
+        certainties = 3 * (readings + (self.kind is MaskKind.SINGLE))
+        return {"localisation": 12 * readings, "certainty": certainties, "cell": self.grid**2}
+
+
+def score_facts(measured: Measured) -> Facts:
     """Give per explained image, label and method how many figures break what holds of all.
 
     Columns ``…_rows`` and ``own_…_rows``: rows of a table, and how many there should be; the others
     count figures: ``out_of_range``; ``silent`` (null without a status that says why, or the
     reverse); ``above_ceiling``; ``truth_area`` and ``predicted_area`` (not that of the mask);
     ``overlap`` (an IoU that no whole number of pixels gives); ``segx`` (not |T∩P∩M| over
-    |(T∩P)∪M|: SegX reached outside the mask); ``c_iou`` (not what precision and areas give).
+    |(T∩P)∪M|: SegX reached outside the mask); ``c_iou`` (not what precision and areas give);
+    ``with_truth`` (with M in place of P: not the figures with M); ``mean_probability`` (not that of
+    the segmenter's mask). Holds the figures of some images at a time.
     """
-    kind = MaskKind(description["mask_kind"])
-    cohort = Columns.read(places.cohort(audit), COHORT, ["image_id", "label"])
-    wanted = _wanted(cohort, methods)
-    located = Columns.read(places.apply_segx(audit), LOCALISATION, LOCALISATION.schema.names)
-    scored = Columns.read(places.score_segu(audit), CERTAINTY, CERTAINTY.schema.names)
-    names = ["image_id", "label", "method"]
-    cells = Columns.read(places.aggregate_agreement(audit) / "cells.parquet", CELLS, names)
-    areas = _Areas(audit, kind)
-    readings = 2 if kind is MaskKind.PER_LABEL else 1
-    certainties = 3 * (readings + (kind is MaskKind.SINGLE))
+    cohort = Columns.read(places.cohort(measured.audit), COHORT, ["image_id", "label"])
+    areas = _Areas(measured.audit, measured.kind)
+    columns: dict[str, list[Any]] = {}
+    for span in _spans(cohort):
+        for name, values in _of_images(measured, cohort.within(span), areas, span).items():
+            columns.setdefault(name, []).extend(values)
+    return Facts("scores", KEY, columns)
+
+
+def _spans(cohort: Columns) -> Iterator[Span]:
+    """Give the first and the last of each so many images; one of nothing where there is none."""
+    ids = sorted(cohort.table.column("image_id").unique().to_pylist()) or [""]
+    for start in range(0, len(ids), AT_A_TIME):
+        some = ids[start : start + AT_A_TIME]
+        yield some[0], some[-1]
+
+
+def _of_images(
+    measured: Measured, cohort: Columns, areas: _Areas, span: Span
+) -> dict[str, list[Any]]:
+    audit = measured.audit
+    wanted = _wanted(cohort, measured.methods)
+    names = LOCALISATION.schema.names
+    located = Columns.read(places.apply_segx(audit), LOCALISATION, names, span)
+    scored = Columns.read(places.score_segu(audit), CERTAINTY, CERTAINTY.schema.names, span)
+    path = places.aggregate_agreement(audit) / "cells.parquet"
     tallies: dict[str, Any] = {
         "localisation_rows": _tally(located, wanted),
         "certainty_rows": _tally(scored, wanted),
-        "cell_rows": _tally(cells, wanted),
+        "cell_rows": _tally(Columns.read(path, CELLS, KEY, span), wanted),
     }
+    sizes, tolerance = measured.sizes, measured.tolerance
     broken = [
         *((name, located, bad) for name, bad in _located(located, scored, areas, sizes, tolerance)),
         *((name, scored, bad) for name, bad in _scored(scored, areas, sizes, tolerance)),
+        ("with_truth", scored, _with_truth(scored, located, tolerance)),
     ]
     for name, rows, bad in broken:
         tallies[name] = tallies.get(name, 0) + _tally(rows.where(bad), wanted)
-    own = {"localisation": 12 * readings, "certainty": certainties, "cell": grid**2}
-    return Facts(
-        "scores",
-        KEY,
-        {
-            **split_keys(wanted, KEY),
-            **{f"own_{name}_rows": [count] * len(wanted) for name, count in own.items()},
-            **{name: counts.tolist() for name, counts in tallies.items()},
-        },
-    )
+    return {
+        **split_keys(wanted, KEY),
+        **{f"own_{name}_rows": [count] * len(wanted) for name, count in measured.rows.items()},
+        **{name: counts.tolist() for name, counts in tallies.items()},
+    }
 
 
 def stray_facts(audit: str, methods: Sequence[str]) -> Facts:
@@ -145,7 +178,8 @@ def stray_facts(audit: str, methods: Sequence[str]) -> Facts:
 
 def _wanted(cohort: Columns, methods: Sequence[str]) -> pa.Array:
     rows = cohort.keys("image_id", "label").to_pylist()
-    return pa.array([f"{row}{BETWEEN}{method}" for row in rows for method in sorted(methods)])
+    keys = [f"{row}{BETWEEN}{method}" for row in rows for method in sorted(methods)]
+    return pa.array(keys, pa.string())
 
 
 def _tally(rows: Columns, wanted: pa.Array) -> Indices:
@@ -158,20 +192,29 @@ class _Areas:
 
     def __init__(self, audit: str, kind: MaskKind) -> None:
         path = places.predict(audit) / "regions.parquet"
-        rows = Columns.read(path, REGIONS, ["image_id", "label", "origin", "area"])
+        names = ["image_id", "label", "origin", "area", "mean_probability"]
+        rows = Columns.read(path, REGIONS, names)
         self._keys = rows.keys("image_id", "label", "origin")
         self._areas = rows.numbers("area")
+        self._probabilities = rows.numbers("mean_probability")
         self._kind = kind
 
     def of(self, rows: Columns, origin: str) -> Numbers:
         """Give the area (n,) of each row's mask; NaN of a union, which areas do not tell."""
+        return self._found(self._areas, rows, origin)
+
+    def probabilities(self, rows: Columns) -> Numbers:
+        """Give the segmenter's mean probability (n,) inside each row's mask, NaN of a union."""
+        return self._found(self._probabilities, rows, "predicted")
+
+    def _found(self, values: Numbers, rows: Columns, origin: str) -> Numbers:
         names = ["image_id", "label", "origin"]
         labels = rows.table.column("label")
         if self._kind is MaskKind.SINGLE:
             labels = pa.repeat(EVERY_LABEL, len(rows))
         origins = pa.repeat(origin, len(rows))
         named = pa.table([rows.table.column("image_id"), labels, origins], names)
-        found = taken(self._areas, find(Columns(named).keys(*names), self._keys))
+        found = taken(values, find(Columns(named).keys(*names), self._keys))
         return np.where(rows.among("masks", "union"), np.nan, found)
 
 
@@ -234,6 +277,8 @@ def _scored(
     other = rows.among("masks", "truth")
     yield "predicted_area", ~other & _differ(predicted, areas.of(rows, "predicted"))
     yield "truth_area", other & _differ(predicted, areas.of(rows, "truth"))
+    mean = rows.numbers("mean_mask_probability")
+    yield "mean_probability", ~other & (np.abs(mean - areas.probabilities(rows)) > tolerance)
     whole = ~empty & ~rows.among("status", SHORT, str(Status.EMPTY_MASK))
     inside = rows.numbers("precision") * sizes.kept
     least, most = np.minimum(sizes.kept, predicted), np.maximum(sizes.kept, predicted)
@@ -245,6 +290,18 @@ def _scored(
     wrong |= np.abs(above - ceiling) > tolerance
     wrong |= np.abs(share - rows.numbers("c_iou_over_ceiling")) > tolerance
     yield "c_iou", whole & (wrong | ~_whole_up_to(inside, least))
+
+
+def _with_truth(rows: Columns, located: Columns, tolerance: float) -> Flags:
+    """Say of which rows (n,) that have M in place of P the figures are not those with M."""
+    key = (*KEY, "saliency")
+    original = located.where(located.among("reading", "original"))
+    place = find(rows.keys(*key), original.keys(*key))
+    bad = np.zeros(len(rows), bool)
+    for name in FIGURES:
+        own = taken(original.numbers(name), place)
+        bad |= np.abs(rows.numbers(f"c_{name}") - own) > tolerance
+    return rows.among("masks", "truth") & bad
 
 
 def _shared(iou: Numbers, kept: int, area: Numbers) -> Numbers:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from saliency_audit.errors import ParameterError
+from saliency_audit.ranges import check_at_least
 
 #: What a person may make of a rule, by its name.
 Severities = Mapping[str, Literal["stop", "warn"]]
@@ -25,7 +26,10 @@ class InputBounds:
     ``split_gap``: how far a split's share of the images may be from the one asked for, 0 to 1;
     ``label_mix``: probability below which a label has not fallen to the splits by chance, 0 to 1;
     ``duplicate_difference``: tangent distance below which two images are one picture, above 0 and
-    below 1; ``mask_enclosure``: how far a mask may enclose what it leaves out, below 1;
+    below 1; ``unlike_others``, ``stratum_apart``: robust standard deviations that an image's looks,
+    or a number of a stratum, may be from the median, above 0; ``set_aside``: share of a source's
+    rows and files that may not be used, 0 to 1; ``mask_enclosure``: how far a mask may enclose what
+    it leaves out, below 1;
     ``mask_missing``, ``mask_empty``, ``mask_full``, ``mask_misplaced``, ``constant``: shares of
     masks or images that may be so, 0 to 1; ``severity``: of a rule by its name, where another is
     wanted.
@@ -34,6 +38,9 @@ class InputBounds:
     split_gap: float = 0.05
     label_mix: float = 0.0001
     duplicate_difference: float = 0.07
+    unlike_others: float = 6.0
+    stratum_apart: float = 8.0
+    set_aside: float = 0.0
     mask_enclosure: float = 0.2
     mask_missing: float = 0.2
     mask_empty: float = 0.005
@@ -47,6 +54,7 @@ class InputBounds:
         _check_shares(
             split_gap=self.split_gap,
             label_mix=self.label_mix,
+            set_aside=self.set_aside,
             mask_missing=self.mask_missing,
             mask_empty=self.mask_empty,
             mask_full=self.mask_full,
@@ -58,19 +66,24 @@ class InputBounds:
                 f"duplicate_difference is {self.duplicate_difference}: give a number above 0 and "
                 "below 1"
             )
+        for name in ("unlike_others", "stratum_apart"):
+            if not getattr(self, name) > 0:
+                raise ParameterError(f"{name} is {getattr(self, name)}: give a number above 0")
         if self.mask_enclosure > 1:
             raise ParameterError(f"mask_enclosure is {self.mask_enclosure}: give 1 or less")
 
 
 @dataclass(frozen=True)
 class ModelBounds:
-    """What ``check_models`` lets pass; all from 0 to 1.
+    """What ``check_models`` lets pass; shares and probabilities from 0 to 1.
 
-    ``chance``: probability below which a model is better than chance; ``below_chance``: that below
-    which a classifier is worse, as one with exchanged labels is; ``drawn_empty``, ``drawn_full``:
-    shares of the segmenter's masks that may be so; ``severity``: of a rule by its name.
+    ``asked_again``: of how many images the models are asked again, 1 or more; ``chance``:
+    probability below which a model is better than chance; ``below_chance``: that below which a
+    classifier is worse, as one with exchanged labels is; ``drawn_empty``, ``drawn_full``: shares of
+    the segmenter's masks that may be so; ``severity``: of a rule by its name.
     """
 
+    asked_again: int = 200
     chance: float = 0.05
     below_chance: float = 0.0001
     drawn_empty: float = 0.5
@@ -79,6 +92,7 @@ class ModelBounds:
 
     def __post_init__(self) -> None:
         """Check the ranges; raises ParameterError."""
+        check_at_least(1, asked_again=self.asked_again)
         _check_shares(
             chance=self.chance,
             below_chance=self.below_chance,

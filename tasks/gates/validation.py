@@ -47,8 +47,10 @@ def _context() -> Any:
     # It tells of its own making; a stage's log is for what the stage finds.
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     import great_expectations as gx
+    from great_expectations.data_context.types import base
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
+    base.logger.setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     return context

@@ -19,6 +19,15 @@ from PIL import Image
 from saliency_audit.models.architectures import build
 from saliency_audit.models.weights import save_weights
 
+MEASURING = (
+    "cohort",
+    "check_maps",
+    "apply_segx",
+    "score_segu",
+    "aggregate_agreement",
+    "check_results",
+    "summarise",
+)
 AUDIT = "mine-tiny"
 MODEL = {"architecture": "cnn", "train": {"epochs": 1}}
 
@@ -110,13 +119,15 @@ def test_images_without_masks_are_audited_to_the_report(run, checkout):
     for stage, argument in [
         ("ingest", "mine"),
         ("split", "mine"),
+        ("check_inputs", "mine"),
         ("train_classifier", AUDIT),
         ("train_segmenter", "mine"),
         ("predict", AUDIT),
+        ("check_models", AUDIT),
     ]:
         assert run(stage, argument) == (0, ""), stage
     assert run("explain", AUDIT, "gradcam") == (0, "")
-    for stage in ("cohort", "apply_segx", "score_segu", "aggregate_agreement", "summarise"):
+    for stage in MEASURING:
         assert run(stage, AUDIT) == (0, ""), stage
     assert run("report", "mine") == (0, "")
     assert run("index") == (0, "")

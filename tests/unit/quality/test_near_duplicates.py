@@ -191,3 +191,15 @@ def test_other_arrays_are_named():
         near_duplicates(np.zeros((2, 32, 32)))
     with pytest.raises(DataError, match=r"\(64, 64\)"):
         thumbnail(np.zeros((64, 64), np.uint8))
+
+
+def test_pairs_with_others_are_those_of_all_that_lie_in_both():
+    rng = np.random.default_rng(5)
+    pictures = rng.integers(0, 200, (9, 32, 32), dtype=np.uint8)
+    pictures[7], pictures[3], pictures[5] = pictures[1] + 9, pictures[2] + 4, pictures[0] + 7
+    whole = [pair[:2] for pair in near_duplicates(pictures)]
+    assert whole == [(0, 5), (1, 7), (2, 3)]
+    across = [
+        (one, other + 4) for one, other, _ in near_duplicates(pictures[:4], 0.07, pictures[4:])
+    ]
+    assert across == [pair for pair in whole if pair[0] < 4 <= pair[1]]

@@ -294,3 +294,41 @@ def test_an_interval_of_a_difference_holds_that_of_either_side():
     assert 0 < found["low"] < found["estimate"] < found["high"]
     swapped = area_difference(poor, good, correct, groups, bootstrap)
     assert swapped["low"] == pytest.approx(-found["high"])
+
+
+def test_figures_over_all_available_rows_stand_beside_those_that_count(make_project):
+    faults = {("rise", n): "nan_map" for n in range(12)} | {("lime", 20): "zero_map"}
+    project = make_project(faults=faults, images=90).report()
+    (audit,) = project.audits
+    cohort = read(project, "cohort", f"{audit}.parquet")
+    test = cohort[cohort.split == "test"]
+    assert (test.reason == "nan_map").any()
+    found = summary(project, audit)["available"]
+    tables = {
+        "iou_original": (read(project, "apply_segx", f"{audit}.parquet"), "iou", "original"),
+        "iou_segx": (read(project, "apply_segx", f"{audit}.parquet"), "iou", "segx"),
+        "c_iou": (read(project, "score_segu", f"{audit}.parquet"), "c_iou", None),
+    }
+    for method in project.methods:
+        for name, (table, column, reading) in tables.items():
+            rows = table[
+                (table.method == method) & (table.saliency == "map") & (table.masks == "single")
+            ]
+            if reading is not None:
+                rows = rows[rows.reading == reading]
+            rows = rows.merge(test[[*KEYS, "counts", "reason"]], on=KEYS)
+            for which, kept in (
+                ("counted", rows[rows.counts]),
+                ("available", rows[rows.status != "nan_map"]),
+            ):
+                same(found[method][name][which]["mean"], kept[column].mean())
+                assert found[method][name][which]["n"] == kept[column].notna().sum()
+    # RISE has no map of them itself; the others have.
+    assert found["rise"]["c_iou"]["available"]["n"] == found["rise"]["c_iou"]["counted"]["n"]
+    assert found["shap"]["c_iou"]["available"]["n"] > found["shap"]["c_iou"]["counted"]["n"]
+    page = (project.folder / "reports" / project.name / "index.html").read_text()
+    assert "What the predictions that are out change" in page
+
+
+def test_where_no_map_failed_there_is_nothing_to_put_beside(chest):
+    assert summary(chest, chest.audits[0])["available"] == {}
