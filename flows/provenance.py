@@ -14,6 +14,7 @@ from typing import Any
 
 from flows.artifacts import CHANGED, VERIFIED, Artifact, Artifacts, opened
 from flows.findings import Finding, Subject, findings_of
+from flows.gates import GATES
 from flows.git import GitError, commit_of, entries, show
 from flows.records import Record, digests, read_records, recording_commits
 from saliency_audit.errors import DataError, ParameterError
@@ -241,7 +242,9 @@ def _chain(records: Mapping[str, Record], path: str, origin: Origin) -> list[str
     """Give the stages between a metrics.json and its rows, and all behind these."""
     import networkx
 
-    graph = networkx.DiGraph((name, other) for name in records for other in records[name].needs)
+    # A gate reads what numbers are made of, and makes none: no number comes by it.
+    through = [name for name in records if records[name].kind not in GATES]
+    graph = networkx.DiGraph((name, other) for name in through for other in records[name].needs)
     report = _writer_of(records, path)
     tables = [_writer_of(records, str(selection.path)) for selection in origin.selections]
     between = {name for table in tables for name in networkx.shortest_path(graph, report, table)}

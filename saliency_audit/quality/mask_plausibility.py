@@ -22,8 +22,8 @@ from saliency_audit.measures.arrays import Mask
 INVERTED = 0.2
 #: How much better a mirror image of a mask must separate the colours to count as better.
 MARGIN = 0.05
-#: And how much better a moved one: a lesion that hardly shows comes to 0.10 beside a dark corner.
-MARGIN_MOVED = 0.15
+#: And how much better a moved one: a lesion that hardly shows comes to 0.16 beside a dark corner.
+MARGIN_MOVED = 0.2
 
 #: Pixels along the longer side that are enough to compare colours.
 ENOUGH = 64

@@ -24,6 +24,18 @@ from tasks.tables.images import IMAGES
 from tasks.tables.masks import MASKS
 from tasks.tables.split import SPLIT
 
+#: What is read of an image.
+COLUMNS = [
+    "image_id",
+    "group_id",
+    "labels",
+    "width",
+    "height",
+    "pixel_sha256",
+    "pixels",
+    "notes",
+]
+
 Row = Mapping[str, Any]
 Group = tuple[str, list[Row]]
 
@@ -36,11 +48,9 @@ def picture_facts(
     labels = description["labels"]
     images = ImageFacts(_listed(dataset), labels)
     masks = MaskFacts(MaskKind(description["mask_kind"]), labels)
-    names = "image_id group_id labels width height pixel_sha256 pixels notes"
-    columns = names.split()
     with open_table(folder / "images.parquet") as file:
         total = file.metadata.num_rows
-    rows = read_rows(folder / "images.parquet", IMAGES, columns)
+    rows = read_rows(folder / "images.parquet", IMAGES, COLUMNS)
     for done, (image, own) in enumerate(_paired(rows, _by_image(dataset)), start=1):
         pixels = None if image is None else _pixels(image["pixels"])
         for mask in own:

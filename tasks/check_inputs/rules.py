@@ -167,7 +167,7 @@ def _of_source(bounds: InputBounds) -> list[Rule]:
             "odd_note",
             "images",
             "Nothing odd was noted as the files of an image were read.",
-            "see `saliency-audit inspect`, which says what to do about each note",
+            "see `saliency-audit check`, which says what to do about each note",
             "ExpectColumnValuesToBeNull",
             {"column": "odd"},
             WARN,

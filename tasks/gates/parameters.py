@@ -35,7 +35,7 @@ class InputBounds:
     wanted.
     """
 
-    split_gap: float = 0.05
+    split_gap: float = 0.08
     label_mix: float = 0.0001
     duplicate_difference: float = 0.07
     unlike_others: float = 6.0

@@ -122,7 +122,7 @@ def test_a_second_run_waits_if_told_to(audited):
         )
         assert "waiting for it to end" in process.stderr.readline()
         assert process.poll() is None
-    assert process.wait(60) == 0
+    assert process.wait(300) == 0
 
 
 def test_an_interrupt_ends_the_stages_and_a_new_run_goes_on(audited):

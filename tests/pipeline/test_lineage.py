@@ -542,7 +542,8 @@ def test_events_have_the_digests_and_columns_of_the_files(audited, events):
             if name in written:
                 assert facets["version"]["datasetVersion"] == written[name]
             else:
-                assert name.startswith(("classifiers/", "images", "saliency_audit", "tasks"))
+                outside = ("classifiers/", "images", "references", "saliency_audit", "tasks")
+                assert name.startswith(outside)
         for data in (*event["inputs"], *event["outputs"]):
             path = audited.path / data["name"]
             if path.suffix != ".parquet":
