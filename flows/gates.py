@@ -9,6 +9,7 @@ from typing import Any
 
 from flows.graph import Node
 from tasks import places
+from tasks.gates.rule import name_of
 
 #: The stages that are gates.
 GATES = ("check_inputs", "check_models", "check_maps", "check_results")
@@ -38,7 +39,7 @@ def broken_rules(results: Collection[Mapping[str, Any]]) -> list[dict[str, Any]]
             "severity": rule["severity"],
             "broken": f"{rule['broken']} of {rule['rows']}",
             "meaning": rule["meaning"],
-            "first": ", ".join(_name(offender) for offender in rule["offenders"][:NAMED]),
+            "first": ", ".join(name_of(offender) for offender in rule["offenders"][:NAMED]),
         }
         for result in results
         for rule in result["rules"]
@@ -73,9 +74,3 @@ def in_words(results: Collection[Mapping[str, Any]]) -> str:
     rules = sum(len(result["rules"]) for result in results)
     told = ", ".join(f"{number} {state}" for number, state in counts if number)
     return f"{rules} rules in {len(states)} gates: {told or 'none ran'}"
-
-
-def _name(offender: Mapping[str, Any]) -> str:
-    keys = ("image_id", "label", "method")
-    named = [str(offender[key]) for key in keys if offender.get(key) is not None]
-    return " ".join(named or [str(value) for value in offender.values()])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 
 from saliency_audit.problem import Severity
 from tasks.gates.parameters import MapBounds
-from tasks.gates.rule import Rule, with_severities
+from tasks.gates.rule import Rule, among, equal, with_severities
 from tasks.maps import FLAT, READABLE
 
 KEY = "quality.maps"
 STOP, WARN = Severity.STOP, Severity.WARN
 AGAIN = "the maps are not those of this audit: delete its folder in data/explain, run `dvc repro`"
+#: Rules of two shapes, with that advice.
+_equal, _among = partial(equal, AGAIN), partial(among, AGAIN)
 #: How far a tie share may be from that of the map, by rounding.
 ROUNDING = 1e-9
 
@@ -20,28 +22,6 @@ def rules(bounds: MapBounds) -> list[Rule]:
     """Give the rules for the maps of an audit."""
     found = [*_of_maps(bounds), *_of_methods(bounds), *_of_rows(bounds)]
     return with_severities(found, bounds.severity, KEY)
-
-
-def _equal(name: str, facts: str, meaning: str, one: str, other: str) -> Rule:
-    return Rule(
-        name,
-        facts,
-        meaning,
-        AGAIN,
-        "ExpectColumnPairValuesToBeEqual",
-        {"column_A": one, "column_B": other},
-    )
-
-
-def _among(name: str, facts: str, meaning: str, column: str, values: Sequence[object]) -> Rule:
-    return Rule(
-        name,
-        facts,
-        meaning,
-        AGAIN,
-        "ExpectColumnValuesToBeInSet",
-        {"column": column, "value_set": list(values)},
-    )
 
 
 def _of_maps(bounds: MapBounds) -> list[Rule]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from saliency_audit.labelling import Labelling
 from saliency_audit.problem import Severity
 from tasks.audits import PredictParameters
 from tasks.gates.parameters import ModelBounds
-from tasks.gates.rule import Rule, with_severities
+from tasks.gates.rule import Rule, among, equal, with_severities
 
 KEY = "quality.models"
 STOP, WARN = Severity.STOP, Severity.WARN
 AGAIN = "the artifacts do not belong together: delete data/predict and run `dvc repro`"
+#: Rules of two shapes, with that advice.
+_equal, _among = partial(equal, AGAIN), partial(among, AGAIN)
 #: How far a sum of probabilities, or a probability from that of its score, may be by rounding.
 ROUNDING = 1e-6
 #: The same by another device or precision: of a score in standard deviations of all scores.
@@ -35,17 +38,6 @@ def rules(
     return with_severities(found, bounds.severity, KEY)
 
 
-def _equal(name: str, facts: str, meaning: str, one: str, other: str) -> Rule:
-    return Rule(
-        name,
-        facts,
-        meaning,
-        AGAIN,
-        "ExpectColumnPairValuesToBeEqual",
-        {"column_A": one, "column_B": other},
-    )
-
-
 def _close(name: str, meaning: str, one: str, other: str) -> Rule:
     return Rule(
         name,
@@ -54,17 +46,6 @@ def _close(name: str, meaning: str, one: str, other: str) -> Rule:
         AGAIN,
         "ExpectColumnPairValuesToBeClose",
         {"column_A": one, "column_B": other, "tolerance": ROUNDING},
-    )
-
-
-def _among(name: str, facts: str, meaning: str, column: str, values: list[Any]) -> Rule:
-    return Rule(
-        name,
-        facts,
-        meaning,
-        AGAIN,
-        "ExpectColumnValuesToBeInSet",
-        {"column": column, "value_set": values},
     )
 
 

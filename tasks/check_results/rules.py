@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tasks.gates.parameters import ResultBounds
-from tasks.gates.rule import Rule, with_severities
+from tasks.gates.rule import Rule, among, equal, with_severities
 
 KEY = "quality.results"
 AGAIN = "the figures are not those of these maps: delete what the rows are of, run `dvc repro`"
@@ -28,13 +28,13 @@ def rules(bounds: ResultBounds, grid: int) -> list[Rule]:
     found = [
         *(_equal(f"{name}_rows", "scores", meaning(name), f"{name}_rows") for name in ROWS),
         *(_none(name, "scores", said, name) for name, said in FIGURES.items()),
-        Rule(
+        among(
+            AGAIN,
             "explained_row",
             "tables",
             "Every figure is of an image, label and method that is explained.",
-            AGAIN,
-            "ExpectColumnValuesToBeInSet",
-            {"column": "explained", "value_set": [True]},
+            "explained",
+            [True],
         ),
         _equal("votes", "cells", "A map that can be read votes for three cells.", "votes"),
         _none("top_cells", "cells", "A map votes for its cells of highest mean.", "wrong_top"),
@@ -45,14 +45,7 @@ def rules(bounds: ResultBounds, grid: int) -> list[Rule]:
             "Mean, median and deviation of a cell fit its lowest and highest value.",
             "disorder",
         ),
-        Rule(
-            "agreement_cells",
-            "agreement",
-            "Every cell has a count.",
-            AGAIN,
-            "ExpectColumnValuesToBeInSet",
-            {"column": "cells", "value_set": [grid**2]},
-        ),
+        among(AGAIN, "agreement_cells", "agreement", "Every cell has a count.", "cells", [grid**2]),
         _equal(
             "agreement_total",
             "agreement",
@@ -88,22 +81,8 @@ def meaning(table: str) -> str:
 
 
 def _equal(name: str, facts: str, said: str, column: str) -> Rule:
-    return Rule(
-        name,
-        facts,
-        said,
-        AGAIN,
-        "ExpectColumnPairValuesToBeEqual",
-        {"column_A": column, "column_B": f"own_{column}"},
-    )
+    return equal(AGAIN, name, facts, said, column, f"own_{column}")
 
 
 def _none(name: str, facts: str, said: str, column: str) -> Rule:
-    return Rule(
-        name,
-        facts,
-        said,
-        AGAIN,
-        "ExpectColumnValuesToBeInSet",
-        {"column": column, "value_set": [0]},
-    )
+    return among(AGAIN, name, facts, said, column, [0])

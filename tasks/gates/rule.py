@@ -56,6 +56,31 @@ class Rule:
         return [self.arguments[name] for name in names if name in self.arguments]
 
 
+def equal(advice: str, name: str, facts: str, meaning: str, one: str, other: str) -> Rule:
+    """Give the rule that two columns say the same of every row; it stops."""
+    arguments = {"column_A": one, "column_B": other}
+    return Rule(name, facts, meaning, advice, "ExpectColumnPairValuesToBeEqual", arguments)
+
+
+def among(
+    advice: str, name: str, facts: str, meaning: str, column: str, values: Sequence[Any]
+) -> Rule:
+    """Give the rule that every row has one of some values; it stops."""
+    arguments = {"column": column, "value_set": list(values)}
+    return Rule(name, facts, meaning, advice, "ExpectColumnValuesToBeInSet", arguments)
+
+
+def name_of(offender: Mapping[str, Any]) -> str:
+    """Name a row that breaks a rule by its image, label and method, or by all that it has.
+
+    >>> name_of({"image_id": "a", "label": "nodule", "area": 3}), name_of({"split": "test"})
+    ('a nodule', 'test')
+    """
+    keys = ("image_id", "label", "method")
+    named = [str(offender[key]) for key in keys if offender.get(key) is not None]
+    return " ".join(named or [str(value) for value in offender.values()])
+
+
 def with_severities(rules: Sequence[Rule], given: Mapping[str, str], key: str) -> list[Rule]:
     """Give rules with the severities that a person sets; ``key``: where, in params.yaml.
 

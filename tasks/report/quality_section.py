@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tasks.gates.rule import name_of
 from tasks.report.inputs import Inputs
 from tasks.report.numerals import counted
 from tasks.report.printed import Column, Kind, PrintedTable
@@ -78,14 +79,8 @@ def _row(inputs: Inputs, gate: dict[str, Any], rule: dict[str, Any]) -> dict[str
         "rows": rule["rows"],
         "bound": rule["bound"] or None,
         "status": rule["status"],
-        "first": ", ".join(_name(offender) for offender in rule["offenders"][:NAMED]),
+        "first": ", ".join(name_of(offender) for offender in rule["offenders"][:NAMED]),
     }
-
-
-def _name(offender: dict[str, Any]) -> str:
-    keys = ("image_id", "label", "method")
-    named = [str(offender[key]) for key in keys if offender.get(key) is not None]
-    return " ".join(named or [str(value) for value in offender.values()])
 
 
 def _words(row: dict[str, Any]) -> str:
