@@ -31,7 +31,7 @@ def decode_image(data: bytes) -> NDArray[np.uint8]:
 
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            return np.array(image.convert("RGB"))
+            return np.array(image if image.mode == "RGB" else image.convert("RGB"))
     except (OSError, ValueError, SyntaxError) as error:
         raise DataError(f"the stored pixels are not PNG ({error}): run `dvc repro`") from None
 

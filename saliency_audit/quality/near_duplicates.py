@@ -150,8 +150,10 @@ def _normalised(thumbnails: Thumbnail) -> Field:
 def _coarse(fields: Field) -> Field:
     """Fields (n, 32, 32, k) averaged to (n, 256, k), less their means."""
     step = SIDE // COARSE
-    shape = (len(fields), COARSE, step, COARSE, step, fields.shape[3])
-    small = fields.reshape(shape).mean(axis=(2, 4)).reshape(len(fields), COARSE**2, fields.shape[3])
+    # Sums of slices: numpy's mean along short axes takes several times as long.
+    rows = sum((fields[:, first::step] for first in range(1, step)), fields[:, ::step])
+    cells = sum((rows[:, :, first::step] for first in range(1, step)), rows[:, :, ::step])
+    small = cells.reshape(len(fields), COARSE**2, fields.shape[3]) / step**2
     centred: Field = small - small.mean(axis=1, keepdims=True)
     return centred
 

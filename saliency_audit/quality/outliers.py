@@ -7,6 +7,8 @@ blue exchanged, another scale of grey levels) seldom leaves them among the other
 
 from __future__ import annotations
 
+from math import log
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -18,6 +20,8 @@ TO_DEVIATION = 1.4826
 APPEARANCE = ("brightness", "red to green", "red to blue", "contrast", "sharpness")
 #: Pixels along the longer side that are enough to see it.
 ENOUGH = 64
+#: Thumbnails that are held as numbers of 8 bytes at a time.
+BLOCK = 256
 #: Keeps logarithms finite: a few grey levels of 255.
 FLOOR = 0.01
 
@@ -57,18 +61,18 @@ def appearance(pixels: NDArray[np.uint8]) -> tuple[float, ...]:
         )
     # Beyond this size every other pixel will do, at a quarter of the cost.
     step = max(1, max(pixels.shape) // ENOUGH)
-    pixels = pixels[::step, ::step]
-    colours = pixels.reshape(-1, 3).sum(axis=0, dtype=np.int64)
-    red, green, blue = colours / (255 * pixels.shape[0] * pixels.shape[1]) + FLOOR
-    grey = (pixels[..., 0].astype(np.int16) + pixels[..., 1]) + pixels[..., 2]
+    # In float32 the sums are exact: of at most 127 x 127 pixels, below 2^24.
+    seen = pixels[::step, ::step].astype(np.float32)
+    grey = seen @ np.ones(3, np.float32)
+    colours = (np.ones(grey.size, np.float32) @ seen.reshape(-1, 3)).astype(np.float64)
+    red, green, blue = (colours / (255 * grey.size) + FLOOR).tolist()
     steps = [np.abs(np.diff(grey, axis=axis)) for axis in (0, 1)]
     count = sum(step.size for step in steps)
-    apart = sum(int(step.sum(dtype=np.int64)) for step in steps) / max(1, count)
-    contrast = float(grey.std(dtype=np.float32)) / 765 + FLOOR
+    apart = sum(float(step.sum(dtype=np.float64)) for step in steps) / max(1, count)
+    contrast = float(grey.std()) / 765 + FLOOR
     sharpness = apart / 765 + FLOOR
     brightness = float(colours.sum()) / (765 * grey.size) + FLOOR
-    found = (brightness, red / green, red / blue, contrast, sharpness / contrast)
-    return tuple(float(np.log(value)) for value in found)
+    return tuple(map(log, (brightness, red / green, red / blue, contrast, sharpness / contrast)))
 
 
 def likeness(thumbnails: NDArray[np.uint8]) -> Numbers:
@@ -82,13 +86,18 @@ def likeness(thumbnails: NDArray[np.uint8]) -> Numbers:
     >>> bool(found[0] == found[1] > 0 > found[2])
     True
     """
-    flat = thumbnails.reshape(len(thumbnails), -1).astype(np.float64)
+    flat = thumbnails.reshape(len(thumbnails), -1)
+    r = np.zeros(len(flat))
     if not flat.size:
-        return np.zeros(len(thumbnails))
+        return r
     middle = np.median(flat, axis=0)
     middle -= middle.mean()
-    flat -= flat.mean(axis=1, keepdims=True)
-    scale = np.linalg.norm(flat, axis=1) * np.linalg.norm(middle)
-    r = np.divide(flat @ middle, scale, out=np.zeros(len(flat)), where=scale > 0)
+    length = np.linalg.norm(middle)
+    for start in range(0, len(flat), BLOCK):
+        block = flat[start : start + BLOCK].astype(np.float64)
+        # Of whole numbers, so that a constant picture's is 0 and not nearly 0.
+        spread = flat.shape[1] * np.square(block).sum(axis=1) - block.sum(axis=1) ** 2
+        scale = np.sqrt(spread / flat.shape[1]) * length
+        np.divide(block @ middle, scale, out=r[start : start + BLOCK], where=scale > 0)
     # Rounding must not make a perfect correlation infinite.
     return np.asarray(np.arctanh(np.clip(r, -0.9999, 0.9999)))

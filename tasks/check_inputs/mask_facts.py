@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from saliency_audit.datasets.encoding import decode_mask
-from saliency_audit.errors import DataError
 from saliency_audit.labelling import EVERY_LABEL, MaskKind
+from saliency_audit.measures.arrays import Mask
 from saliency_audit.quality.mask_plausibility import enclosure, separation
 from tasks.gates.rule import Facts
 
@@ -47,10 +47,14 @@ class MaskFacts:
     def add(
         self,
         row: Mapping[str, Any],
+        mask: Mask | None,
         image: Mapping[str, Any] | None,
         pixels: NDArray[np.uint8] | None,
     ) -> None:
-        """Add a mask: its row, that of its image (None: there is none) and the image's pixels."""
+        """Add a mask: its row and itself, and its image, row and pixels.
+
+        Mask and pixels are None where they cannot be decoded, ``image`` where there is none.
+        """
         label = row["label"]
         owned = image is not None and (label == EVERY_LABEL or label in image["labels"])
         facts = {
@@ -60,16 +64,18 @@ class MaskFacts:
             "known_label": label in self._labels,
             "owned_label": owned,
             "area": row["area"],
-            **_of_mask(row["mask"], pixels),
+            **_of_mask(mask, pixels),
         }
         for name, values in self._columns.items():
             values.append(facts[name])
 
-    def missing(self, labels: list[str], masks: list[Mapping[str, Any]]) -> int | None:
-        """Count the masks that an image with such labels and masks lacks; None without masks."""
+    def missing(self, labels: list[str], marked: AbstractSet[str]) -> int | None:
+        """Count the labels of an image that lack a mask; ``marked``: those of its masks.
+
+        None of a dataset without masks.
+        """
         if self._kind is MaskKind.NONE:
             return None
-        marked = {mask["label"] for mask in masks}
         wanted = set(labels) if self._kind is MaskKind.PER_LABEL else {EVERY_LABEL}
         return len(wanted - marked)
 
@@ -78,23 +84,22 @@ class MaskFacts:
         return Facts("masks", ("image_id", "label"), self._columns)
 
 
-def _of_mask(encoded: bytes, pixels: NDArray[np.uint8] | None) -> dict[str, Any]:
+def _of_mask(mask: Mask | None, pixels: NDArray[np.uint8] | None) -> dict[str, Any]:
     names = ("found_area", "height", "width", "coverage", "enclosure")
     placed: dict[str, Any] = {"separation": None, "misplaced": None}
-    try:
-        mask = decode_mask(encoded)
-    except DataError:
+    if mask is None:
         return {"readable": False, **dict.fromkeys(names), **placed}
     if pixels is not None and pixels.shape[:2] == mask.shape:
         found = separation(pixels, mask)
         if found is not None:
             placed = {"separation": found.mask, "misplaced": found.misplaced()}
+    area = int(np.count_nonzero(mask))
     return {
         "readable": True,
-        "found_area": int(mask.sum()),
+        "found_area": area,
         "height": mask.shape[0],
         "width": mask.shape[1],
-        "coverage": float(mask.mean()),
+        "coverage": area / mask.size,
         "enclosure": enclosure(mask),
         **placed,
     }

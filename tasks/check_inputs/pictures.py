@@ -1,18 +1,26 @@
-"""The images and masks of a dataset, read side by side: each is decoded once, and none is kept."""
+"""The images and masks of a dataset, read side by side: each is decoded once, and none is kept.
+
+They are decoded in a thread beside what measures those before: Pillow works
+without the interpreter's lock, and decoding is half of the work.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import groupby
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby, islice
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from saliency_audit.datasets.encoding import decode_image
+from saliency_audit.datasets.encoding import decode_image, decode_mask
 from saliency_audit.errors import DataError
 from saliency_audit.labelling import MaskKind
+from saliency_audit.measures.arrays import Mask
 from saliency_audit.progress import Progress
 from tasks import places
 from tasks.artifacts import open_table, read_columns, read_rows
@@ -36,8 +44,25 @@ COLUMNS = [
     "notes",
 ]
 
+#: Images that are decoded at a time.
+CHUNK = 8
+
+T = TypeVar("T")
 Row = Mapping[str, Any]
 Group = tuple[str, list[Row]]
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The row of an image, None where there is none, its pixels, and its masks, row and array.
+
+    Pixels and masks are None where they cannot be decoded.
+    """
+
+    image: Row | None
+    pixels: Pixels | None
+    masks: list[tuple[Row, Mask | None]]
 
 
 def picture_facts(
@@ -51,12 +76,14 @@ def picture_facts(
     with open_table(folder / "images.parquet") as file:
         total = file.metadata.num_rows
     rows = read_rows(folder / "images.parquet", IMAGES, COLUMNS)
-    for done, (image, own) in enumerate(_paired(rows, _by_image(dataset)), start=1):
-        pixels = None if image is None else _pixels(image["pixels"])
-        for mask in own:
-            masks.add(mask, image, pixels)
-        if image is not None:
-            images.add(image, pixels, masks.missing(image["labels"], own))
+    pictures = _decoded(_paired(rows, _by_image(dataset)))
+    for done, picture in enumerate(pictures, start=1):
+        for row, mask in picture.masks:
+            masks.add(row, mask, picture.image, picture.pixels)
+        if picture.image is not None:
+            owned = {row["label"] for row, _ in picture.masks}
+            missing = masks.missing(picture.image["labels"], owned)
+            images.add(picture.image, picture.pixels, missing)
             progress(min(done, total), total)
     return images.facts(bounds), masks.facts()
 
@@ -92,8 +119,24 @@ def _paired(
             image, group = next(images, None), next(masks, None)
 
 
-def _pixels(encoded: bytes) -> NDArray[np.uint8] | None:
+def _decoded(pairs: Iterator[tuple[Row | None, list[Row]]]) -> Iterator[Picture]:
+    waiting: deque[Future[list[Picture]]] = deque()
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        while chunk := list(islice(pairs, CHUNK)):
+            waiting.append(beside.submit(lambda chunk: [_picture(*pair) for pair in chunk], chunk))
+            if len(waiting) > 2:
+                yield from waiting.popleft().result()
+        for last in waiting:
+            yield from last.result()
+
+
+def _picture(image: Row | None, masks: list[Row]) -> Picture:
+    pixels = None if image is None else _or_none(decode_image, image["pixels"])
+    return Picture(image, pixels, [(row, _or_none(decode_mask, row["mask"])) for row in masks])
+
+
+def _or_none(decode: Callable[[bytes], T], encoded: bytes) -> T | None:
     try:
-        return decode_image(encoded)
+        return decode(encoded)
     except DataError:
         return None

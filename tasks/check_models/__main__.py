@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from saliency_audit.compute import Compute
 from tasks import places
 from tasks.artifacts import read_json
 from tasks.audits import Audit, PredictParameters
-from tasks.check_models.again_facts import again_facts
+from tasks.check_models.again_facts import mask_facts, score_facts
 from tasks.check_models.chosen_facts import background_facts, chosen_facts
 from tasks.check_models.known import read_known
 from tasks.check_models.model_facts import chance_facts, identity_facts, label_facts
@@ -14,6 +15,8 @@ from tasks.check_models.region_facts import overlap_facts, region_facts
 from tasks.check_models.rules import rules
 from tasks.gates.outcome import Gate, pass_gate
 from tasks.gates.parameters import ModelBounds
+from tasks.models import load_classifier
+from tasks.segmenters import load_segmenter
 from tasks.stage import Context, Stage
 
 STEPS = 4
@@ -32,14 +35,18 @@ def run(context: Context, audit: str) -> None:
     overlaps = overlap_facts(regions, known)
     context.progress(2, STEPS)
     labels = label_facts(predictions)
+    Compute().start()
+    classifier, card = load_classifier(audit)
+    loaded = load_segmenter(dataset)
     facts = [
         predictions,
         image_facts(predictions, known, description),
         chosen_facts(audit, predictions, regions, known, description),
         background_facts(audit, known),
         regions,
-        *again_facts(audit, dataset, predictions, bounds.asked_again),
-        identity_facts(audit, dataset, description),
+        score_facts(dataset, classifier, predictions, bounds.asked_again),
+        mask_facts(audit, dataset, loaded, bounds.asked_again),
+        identity_facts(dataset, description, classifier, card, loaded[0] if loaded else None),
         labels,
         chance_facts(labels, overlaps),
     ]

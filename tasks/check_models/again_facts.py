@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from saliency_audit.compute import Compute
 from saliency_audit.datasets.encoding import decode_image, decode_mask
 from saliency_audit.errors import DataError
+from saliency_audit.models.classifier import Classifier
+from saliency_audit.models.segmenter import Segmenter
 from saliency_audit.models.training import as_pixels
 from tasks import places
 from tasks.artifacts import read_rows
 from tasks.gates.rule import Facts
-from tasks.models import load_classifier
-from tasks.segmenters import load_segmenter
 from tasks.tables.images import IMAGES
 from tasks.tables.regions import REGIONS
 
@@ -33,29 +33,16 @@ BATCH = 32
 CERTAIN = (0.4, 0.6)
 
 Batch = tuple[list[str], torch.Tensor]
+Loaded = tuple[Segmenter, tuple[str, ...]]
 
 
-def again_facts(audit: str, dataset: str, predictions: Facts, most: int) -> tuple[Facts, Facts]:
-    """Give the facts of scores and of drawn masks, beside what the models say now.
+def score_facts(dataset: str, classifier: Classifier, predictions: Facts, most: int) -> Facts:
+    """Give the facts of scores, beside what the classifier says now.
 
     ``most``: how many images are asked of, evenly spaced by name where there are more. Of each
-    prediction ``score`` and ``again``, in standard deviations of all scores. Of each drawn mask
-    ``contradicted``: its pixels that the segmenter now puts on the other side for certain;
-    ``mean_probability`` and ``again``: inside it.
+    prediction ``score`` and ``again``, in standard deviations of all scores.
     """
-    Compute().start()
-    return _scores(audit, dataset, predictions, most), _masks(audit, dataset, most)
-
-
-def _some(names: Collection[str], most: int) -> set[str]:
-    """Give at most so many names, evenly spaced in their order."""
-    ordered = sorted(set(names))
-    return set(ordered[:: max(1, math.ceil(len(ordered) / most))])
-
-
-def _scores(audit: str, dataset: str, predictions: Facts, most: int) -> Facts:
     rows = predictions.columns
-    classifier, _ = load_classifier(audit)
     order = {label: number for number, label in enumerate(classifier.labels)}
     found: dict[str, NDArray[np.float64]] = {}
     for names, pixels in _images(dataset, _some(rows["image_id"], most)):
@@ -79,10 +66,15 @@ def _scores(audit: str, dataset: str, predictions: Facts, most: int) -> Facts:
     )
 
 
-def _masks(audit: str, dataset: str, most: int) -> Facts:
+def mask_facts(audit: str, dataset: str, loaded: Loaded | None, most: int) -> Facts:
+    """Give the facts of drawn masks, beside what the segmenter says now.
+
+    ``loaded``: the segmenter and its channels, None of a dataset without masks; ``most``: as of
+    scores. Of each mask ``contradicted``: its pixels that the segmenter now puts on the other side
+    for certain; ``mean_probability`` and ``again``: inside it.
+    """
     names = ("image_id", "label", "contradicted", "mean_probability", "again")
     columns: dict[str, list[Any]] = {name: [] for name in names}
-    loaded = load_segmenter(dataset)
     if loaded is not None:
         segmenter, channels = loaded
         drawn = _drawn(audit, channels)
@@ -94,6 +86,12 @@ def _masks(audit: str, dataset: str, most: int) -> Facts:
                     for name, values in columns.items():
                         values.append(facts[name])
     return Facts("drawn", ("image_id", "label"), columns)
+
+
+def _some(names: Collection[str], most: int) -> set[str]:
+    """Give at most so many names, evenly spaced in their order."""
+    ordered = sorted(set(names))
+    return set(ordered[:: max(1, math.ceil(len(ordered) / most))])
 
 
 def _compared(row: dict[str, Any], probability: NDArray[np.float64]) -> dict[str, Any]:

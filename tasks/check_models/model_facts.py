@@ -8,21 +8,30 @@ from typing import Any
 import numpy as np
 
 from saliency_audit.models.card import classifier_digest
-from saliency_audit.models.weights import load_weights, model_digest
+from saliency_audit.models.classifier import Classifier
+from saliency_audit.models.segmenter import Segmenter
+from saliency_audit.models.weights import model_digest
 from saliency_audit.statistics.ranking import auroc
 from tasks import places
 from tasks.artifacts import read_json
 from tasks.gates.rule import Facts
-from tasks.models import load_classifier
 
 #: Fewest patients or lesions that a test against chance is made of.
 FEWEST = 6
 
 
-def identity_facts(audit: str, dataset: str, description: Mapping[str, Any]) -> Facts:
-    """Give what is said of the models in one place, beside what another says, or its weights do."""
-    classifier, card = load_classifier(audit)
-    segmenter = read_json(places.train_segmenter(dataset) / "model.json")
+def identity_facts(
+    dataset: str,
+    description: Mapping[str, Any],
+    classifier: Classifier,
+    card: Mapping[str, Any],
+    segmenter: Segmenter | None,
+) -> Facts:
+    """Give what is said of the models in one place, beside what another says, or its weights do.
+
+    ``card``: the classifier's model.json; ``segmenter``: None of a dataset without masks.
+    """
+    drawing = read_json(places.train_segmenter(dataset) / "model.json")
     source = read_json(places.ingest(dataset) / "description.json")
     rows = [
         (
@@ -42,14 +51,13 @@ def identity_facts(audit: str, dataset: str, description: Mapping[str, Any]) -> 
         (
             "segmenter's digest in audit.json and in model.json",
             description["segmenter"]["digest"],
-            segmenter.get("digest"),
+            drawing.get("digest"),
         ),
     ]
-    if segmenter["status"] != "no_masks":
-        state = load_weights(places.train_segmenter(dataset) / "weights.safetensors")
-        found = model_digest(state, segmenter["parameters"]["encoder"])
+    if segmenter is not None:
+        found = model_digest(segmenter.network.state_dict(), drawing["parameters"]["encoder"])
         what = "segmenter's digest in model.json, and that of its weights"
-        rows.append((what, segmenter["digest"], found))
+        rows.append((what, drawing["digest"], found))
     return Facts(
         "models",
         ("what",),
