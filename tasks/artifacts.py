@@ -161,10 +161,25 @@ def write_json(path: Path, content: Any) -> None:
         beside.write_text(text + "\n", encoding="utf-8")
 
 
+class Document(dict[str, Any]):
+    """The object of a JSON artifact: what it lacks is a fault of its file, and said to be."""
+
+    def __init__(self, content: Mapping[str, Any], path: Path) -> None:
+        super().__init__(content)
+        self.path = path
+
+    def __missing__(self, key: str) -> Any:
+        raise DataError(f"{self.path} lacks {key!r}: delete it and run `dvc repro`")
+
+
 def read_json(path: Path) -> Any:
-    """Read a JSON artifact; raises DataError where it is missing or broken."""
+    """Read a JSON artifact, an object as a ``Document``.
+
+    Raises DataError where it is missing or broken, and later where a key is asked that it lacks.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Document(content, path) if isinstance(content, dict) else content
     except FileNotFoundError:
         raise DataError(f"{path} is missing: run `dvc repro` to make it") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -27,8 +27,8 @@ from tasks.gates.rule import Facts
 from tasks.tables.images import IMAGES
 from tasks.tables.regions import REGIONS
 
-#: Images at a time.
-BATCH = 32
+#: Images at a time: of large ones, a segmenter's layers take most of the gate's memory.
+BATCH = 8
 #: Probabilities of a pixel that say for certain on which side of one half it is, whatever rounds.
 CERTAIN = (0.4, 0.6)
 
@@ -127,7 +127,7 @@ def _images(dataset: str, wanted: Collection[str]) -> Iterator[Batch]:
 
 def _called(model: Any, pixels: torch.Tensor) -> NDArray[np.float64]:
     """Call a model as params.yaml need not say: in float32, on the CPU."""
-    compute = Compute()
+    compute = Compute(batch=BATCH)
     compute.prepare(model).eval()
     with torch.no_grad():
         return np.asarray(compute.call(model, pixels).double().cpu().numpy())

@@ -166,3 +166,13 @@ def test_reading_names_what_is_wrong(tmp_path):
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(DataError, match="no JSON"):
         read_json(tmp_path / "bad.json")
+
+
+def test_what_an_object_of_json_lacks_is_named_with_its_file(tmp_path):
+    path = tmp_path / "audit.json"
+    path.write_text('{"labels": ["a"]}')
+    found = read_json(path)
+    assert found == {"labels": ["a"]}
+    assert found.get("size") is None
+    with pytest.raises(DataError, match=r"audit\.json lacks 'size'"):
+        found["size"]
