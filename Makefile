@@ -43,8 +43,9 @@ install: .venv/.installed
 audit: install
 	saliency-audit run
 
+# In the order of collection: whole audits before the many short tests, which fill the end.
 test: check
-	pytest -n 2 --dist loadfile
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: install
 	ruff check .

@@ -1,6 +1,7 @@
 """What checking costs: layer (a) as a share of each stage, and the gates at 10,000 rows and more.
 
     python benchmarks/quality_cost.py layer     # of the audit that lies here
+    python benchmarks/quality_cost.py gates     # each gate of the audits that lie here
     python benchmarks/quality_cost.py results   # check_results, up to 1,000,000 rows
 
 Processor time, so that what else the machine does counts little.
@@ -75,19 +76,33 @@ def results() -> None:
     for repeats in (1, 10, 100, 280):
         with tempfile.TemporaryDirectory() as folder:
             rows = repeat(Path(folder), repeats)
-            began = time.monotonic()
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tasks.check_results", AUDIT],
-                cwd=folder,
-                env={**os.environ, "PYTHONPATH": str(Path.cwd())},
-            )
-            _, status, usage = os.wait4(process.pid, 0)
-            took = time.monotonic() - began
-            print(
-                f"{rows} rows of localisation: exit {os.waitstatus_to_exitcode(status)}, "
-                f"{took:.1f} s ({usage.ru_utime + usage.ru_stime:.1f} s of processor), "
-                f"{usage.ru_maxrss / 1024:.0f} MiB"
-            )
+            print(f"{rows} rows of localisation: {measured('check_results', AUDIT, folder)}")
+
+
+def gates() -> None:
+    """Print seconds and memory of each gate that DVC has on record here, run again."""
+    import yaml
+
+    for name in sorted(yaml.safe_load(Path("dvc.lock").read_text())["stages"]):
+        kind, _, key = name.partition("@")
+        if kind in ("check_inputs", "check_models", "check_maps", "check_results"):
+            print(f"{name}: {measured(kind, key, '.')}")
+
+
+def measured(stage: str, key: str, folder: str) -> str:
+    """Run a stage in a folder by itself; says what it took."""
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"tasks.{stage}", key],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+        stderr=subprocess.DEVNULL,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    return (
+        f"exit {os.waitstatus_to_exitcode(status)}, {time.monotonic() - began:.1f} s "
+        f"({usage.ru_utime + usage.ru_stime:.1f} s of processor), {usage.ru_maxrss / 1024:.0f} MiB"
+    )
 
 
 def repeat(folder: Path, repeats: int) -> int:
@@ -112,4 +127,4 @@ def repeat(folder: Path, repeats: int) -> int:
 
 
 if __name__ == "__main__":
-    {"layer": layer, "results": results}[sys.argv[1]]()
+    {"layer": layer, "gates": gates, "results": results}[sys.argv[1]]()

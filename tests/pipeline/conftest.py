@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -137,6 +138,22 @@ def new_checkout(root, tmp_path_factory) -> Callable[[], Checkout]:
         return Checkout(path)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def reproduced(root, tmp_path_factory, request) -> Checkout:
+    """The miniature audit as one ``dvc repro`` made it, once for all tests: to compare, or copy."""
+    base = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        base = base.parent  # the workers of pytest-xdist have it in common
+    made = base / "reproduced" / "done"
+    with (base / "reproduced.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            shutil.rmtree(made.parent, ignore_errors=True)
+            make_checkout(root, made.parent / "project").repro()
+            made.touch()
+    return Checkout(made.parent / "project")
 
 
 @pytest.fixture(scope="module")

@@ -37,10 +37,8 @@ def test_a_server_that_is_not_there_is_named(new_checkout, monkeypatch):
     assert "Traceback" not in found.stderr
 
 
-def test_the_flow_and_repro_agree(audited, new_checkout):
-    other = new_checkout()
-    other.repro()
-    assert other.lock() == audited.lock()
+def test_the_flow_and_repro_agree(audited, reproduced):
+    assert reproduced.lock() == audited.lock()
     assert audited.repro() == set()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -15,9 +16,10 @@ GATES = {f"check_inputs@{DATASET}"} | {
 
 
 @pytest.fixture(scope="module")
-def audited(checkout: Checkout) -> Checkout:
-    checkout.audit("run")
-    return checkout
+def audited(reproduced: Checkout, tmp_path_factory) -> Checkout:
+    path = tmp_path_factory.mktemp("gates") / "project"
+    shutil.copytree(reproduced.path, path, symlinks=True)
+    return Checkout(path)
 
 
 def result(checkout: Checkout, name: str, *audit: str) -> dict:
