@@ -140,16 +140,17 @@ def work(
 
 def _checkout(clone: Path, commit: str) -> Worktree:
     """Give the worktree of a commit, shared by its stages; raises where git does not have it."""
-    try:
-        commit_of(clone, commit)
-    except ParameterError:
-        git(clone, "fetch", "--quiet", "--all")
-        commit_of(clone, commit)
     name = f"stages-{commit[:12]}"
     lock = clone / places.LOCAL / "worktree.lock"
     lock.parent.mkdir(exist_ok=True)
     with lock.open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
+        try:
+            commit_of(clone, commit)
+        except ParameterError:
+            # One at a time: git refuses the second of two that move the same branch.
+            git(clone, "fetch", "--quiet", "--all")
+            commit_of(clone, commit)
         base = clone.resolve() / FOLDER / name
         there = Worktree(clone.resolve(), base, base / clone.resolve().relative_to("/"))
         if (there.path / "dvc.yaml").is_file():

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -245,6 +246,23 @@ def test_the_result_is_that_of_one_machine(audited, main, reproduced):
     assert "up to date" in main.audit("run").stderr
 
 
+def test_stages_that_start_together_all_get_their_commit(new_checkout, tmp_path):
+    """Each fetches what its clone lacks; git itself refuses fetches of one branch side by side."""
+    from flows.worker import _checkout
+
+    main = new_checkout()
+    commit(main, "base")
+    main.call("git", "clone", "-q", str(main.path), str(tmp_path / "clone"))
+    for number in range(3):
+        commit(main, f"newer {number}")
+        newest = main.call("git", "rev-parse", "HEAD").stdout.strip()
+        with ThreadPoolExecutor(8) as threads:
+            started = [threads.submit(_checkout, tmp_path / "clone", newest) for _ in range(8)]
+        (path,) = {one.result().path for one in started}
+        head = main.call("git", "-C", str(path), "rev-parse", "HEAD").stdout.strip()
+        assert head == newest
+
+
 def test_what_is_not_committed_is_refused_by_name(audited, main, server):
     (main.path / "tasks" / "new.py").write_text("x = 1\n")
     (main.path / "data" / "explain" / AUDIT / "rise.parquet").unlink()
@@ -378,9 +396,9 @@ def test_a_stage_gets_a_gpu_of_its_worker_and_no_mutex_is_held_twice(audited, ma
     )
     assert found.returncode == 0, found.stderr
     outcomes = [line.split() for line in found.stdout.splitlines()]
+    assert [state for state, *_ in outcomes] == ["ran"] * 3, found.stdout
     seen = [json.loads((main.path / f"{name}.json").read_text()) for name in names]
-    for (state, where), record in zip(outcomes, seen, strict=True):
-        assert state == "ran"
+    for (_, where), record in zip(outcomes, seen, strict=True):
         assert record["SALIENCY_WORKER"] == where
         assert record["CUDA_VISIBLE_DEVICES"] == f"{where}-only"
     spans = sorted(record["span"] for record in seen)
