@@ -1,8 +1,8 @@
 """What checking costs: layer (a) as a share of each stage, and the gates at 10,000 rows and more.
 
-    python benchmarks/quality_cost.py layer     # of the audit that lies here
-    python benchmarks/quality_cost.py gates     # each gate of the audits that lie here
-    python benchmarks/quality_cost.py results   # check_results, up to 1,000,000 rows
+    python -m benchmarks.quality_cost layer     # of the audit that lies here
+    python -m benchmarks.quality_cost gates     # each gate of the audits that lie here
+    python -m benchmarks.quality_cost results   # check_results, up to 1,000,000 rows
 
 Processor time, so that what else the machine does counts little.
 """
@@ -80,10 +80,8 @@ def results() -> None:
 
 
 def gates() -> None:
-    """Print seconds and memory of each gate that DVC has on record here, run again."""
-    import yaml
-
-    for name in sorted(yaml.safe_load(Path("dvc.lock").read_text())["stages"]):
+    """Print seconds and memory of each gate that has run here, run again."""
+    for name in sorted(former()):
         kind, _, key = name.partition("@")
         if kind in ("check_inputs", "check_models", "check_maps", "check_results"):
             print(f"{name}: {measured(kind, key, '.')}")
