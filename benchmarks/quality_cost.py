@@ -81,6 +81,7 @@ def results() -> None:
 
 def gates() -> None:
     """Print seconds and memory of each gate that has run here, run again."""
+    # Not flows.gates.GATES: a process counts as its own what the one that started it has imported.
     for name in sorted(former()):
         kind, _, key = name.partition("@")
         if kind in ("check_inputs", "check_models", "check_maps", "check_results"):
@@ -94,7 +95,6 @@ def measured(stage: str, key: str, folder: str) -> str:
         [sys.executable, "-m", f"tasks.{stage}", key],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(Path.cwd())},
-        stderr=subprocess.DEVNULL,
     )
     _, status, usage = os.wait4(process.pid, 0)
     return (
