@@ -86,7 +86,9 @@ def _write_gate(root: Path, folder: Path, result: Mapping[str, Any]) -> str:
     try:
         validations = json.loads(path.read_text("utf-8"))
     except (OSError, json.JSONDecodeError) as error:
-        raise DataError(f"{path} cannot be read ({error}): run `dvc pull` or `dvc repro`") from None
+        raise DataError(
+            f"{path} cannot be read ({error}): run `dvc pull` or `saliency-audit run`"
+        ) from None
     links = []
     for name, validation in validations.items():
         title = f"{gate}, {subject}: {name}"

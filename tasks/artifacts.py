@@ -111,13 +111,14 @@ def open_table(path: Path) -> Iterator[pq.ParquetFile]:
         with pq.ParquetFile(path) as file:
             yield file
     except FileNotFoundError:
-        raise DataError(f"{path} is missing: run `dvc repro` to make it") from None
+        raise DataError(f"{path} is missing: run `saliency-audit run` to make it") from None
     except (pa.ArrowInvalid, OSError) as error:
         # The disk's own errors have a number and are no fault of the file.
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise DataError(
-            f"{path} is truncated or no Parquet file ({error}): delete it and run `dvc repro`"
+            f"{path} is truncated or no Parquet file ({error}): "
+            "delete it and run `saliency-audit run`"
         ) from None
 
 
@@ -133,7 +134,7 @@ def read_batches(
         if faults:
             raise DataError(
                 f"{path} is not a table of {table.name} ({'; '.join(faults)}): "
-                "delete it and run `dvc repro`"
+                "delete it and run `saliency-audit run`"
             )
         for group in range(file.num_row_groups):
             yield from file.read_row_group(group, columns=columns).to_batches()
@@ -169,7 +170,7 @@ class Document(dict[str, Any]):
         self.path = path
 
     def __missing__(self, key: str) -> Any:
-        raise DataError(f"{self.path} lacks {key!r}: delete it and run `dvc repro`")
+        raise DataError(f"{self.path} lacks {key!r}: delete it and run `saliency-audit run`")
 
 
 def read_json(path: Path) -> Any:
@@ -181,9 +182,11 @@ def read_json(path: Path) -> Any:
         content = json.loads(path.read_text(encoding="utf-8"))
         return Document(content, path) if isinstance(content, dict) else content
     except FileNotFoundError:
-        raise DataError(f"{path} is missing: run `dvc repro` to make it") from None
+        raise DataError(f"{path} is missing: run `saliency-audit run` to make it") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is no JSON ({error}): delete it and run `dvc repro`") from None
+        raise DataError(
+            f"{path} is no JSON ({error}): delete it and run `saliency-audit run`"
+        ) from None
 
 
 def file_sha256(path: Path) -> str:
@@ -192,4 +195,4 @@ def file_sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
-        raise DataError(f"{path} is missing: run `dvc repro` to make it") from None
+        raise DataError(f"{path} is missing: run `saliency-audit run` to make it") from None

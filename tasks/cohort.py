@@ -40,7 +40,7 @@ def run(context: Context, audit: str) -> None:
                 if missing:
                     raise DataError(
                         f"the maps of {', '.join(missing)} in {places.explain(audit)} lack {key}: "
-                        "they belong to other predictions; run `dvc repro`"
+                        "they belong to other predictions; run `saliency-audit run`"
                     )
                 table.write(_row(row, faulty[key]))
 

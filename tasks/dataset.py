@@ -106,7 +106,8 @@ def open_data(facts: Facts, labels: Sequence[str] | None = None) -> Iterator[Dat
     if unknown:
         raise DataError(
             f"{facts.name} has no label {', '.join(unknown)}, which the classifier has: audit it "
-            "on a dataset of its labels, or run `dvc repro` if model.json is of another one"
+            "on a dataset of its labels, or run `saliency-audit run` if model.json is of "
+            "another one"
         )
     columns = [facts.labels.index(label) for label in labels or facts.labels]
     with store((*facts.size, 3)) as pixels:

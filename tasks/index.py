@@ -17,7 +17,8 @@ def run(context: Context) -> None:
     missing = [name for name in datasets if not places.report(name).is_file()]
     if missing:
         raise DataError(
-            f"{places.DATA / 'report'} lacks the report of {', '.join(missing)}: run `dvc repro`"
+            f"{places.DATA / 'report'} lacks the report of {', '.join(missing)}: "
+            "run `saliency-audit run`"
         )
     reports = [
         {**read_json(places.report(name)), "link": f"{quote(name, safe='')}/index.html"}

@@ -49,7 +49,8 @@ def check_methods(audit: str, methods: Sequence[str]) -> None:
     missing = [m for m in methods if not (places.explain(audit) / f"{m}.parquet").is_file()]
     if missing:
         raise DataError(
-            f"{places.explain(audit)} lacks the maps of {', '.join(missing)}: run `dvc repro`"
+            f"{places.explain(audit)} lacks the maps of {', '.join(missing)}: "
+            "run `saliency-audit run`"
         )
 
 

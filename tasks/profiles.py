@@ -44,14 +44,16 @@ def profile_to_json(profile: Profile) -> dict[str, Any]:
 def profile_of(raw: Any, path: Path) -> dict[str, Sample]:
     """Give the profile that JSON holds; raises DataError naming the file and the statistic."""
     if not isinstance(raw, Mapping):
-        raise DataError(f"{path} holds no profile: restore it from git, or run `dvc repro`")
+        raise DataError(
+            f"{path} holds no profile: restore it from git, or run `saliency-audit run`"
+        )
     found = {}
     for name, own in raw.items():
         try:
             found[str(name)] = sample_of(own)
         except DataError as error:
             raise DataError(
-                f"{path}: {name}: {error}: restore it from git, or run `dvc repro`"
+                f"{path}: {name}: {error}: restore it from git, or run `saliency-audit run`"
             ) from None
     return found
 

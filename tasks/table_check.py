@@ -45,7 +45,7 @@ def table_problems(path: Path, name: str | None = None) -> Iterator[Problem]:
             Severity.STOP,
             "unreadable",
             "the file cannot be read to its end",
-            "fetch it again, or delete it and run `dvc repro`",
+            "fetch it again, or delete it and run `saliency-audit run`",
             [(str(path), str(error))],
         )
     yield from found
@@ -53,7 +53,7 @@ def table_problems(path: Path, name: str | None = None) -> Iterator[Problem]:
 
 def _check(table: Table, file: pq.ParquetFile, found: Problems) -> None:
     meaning = f"breaks the declaration of {table.name} (docs/data-dictionary.md)"
-    advice = "mend what wrote it, or delete it and run `dvc repro`"
+    advice = "mend what wrote it, or delete it and run `saliency-audit run`"
     for fault in table.schema_faults(file.schema_arrow):
         said = [(f"column {fault.column}", fault.rule)]
         found.add(Severity.STOP, "schema", meaning, advice, said, column=fault.column)

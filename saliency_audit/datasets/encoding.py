@@ -33,7 +33,7 @@ def decode_image(data: bytes) -> NDArray[np.uint8]:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             return np.array(image if image.mode == "RGB" else image.convert("RGB"))
     except (OSError, ValueError, SyntaxError) as error:
-        raise DataError(f"the stored pixels are not PNG ({error}): run `dvc repro`") from None
+        raise DataError(f"the stored pixels are not PNG ({error}): store the image again") from None
 
 
 def encode_mask(mask: NDArray[np.bool_]) -> bytes:
@@ -59,7 +59,7 @@ def decode_mask(data: bytes) -> NDArray[np.bool_]:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             return np.array(image.convert("1"), dtype=bool)
     except (OSError, ValueError, SyntaxError) as error:
-        raise DataError(f"the stored mask is not PNG ({error}): run `dvc repro`") from None
+        raise DataError(f"the stored mask is not PNG ({error}): store it again") from None
 
 
 def pixel_sha256(pixels: NDArray[np.uint8]) -> str:

@@ -25,7 +25,7 @@ from saliency_audit.ranges import check_at_least
 class Phantom(ABC):
     """A source of drawn images.
 
-    ``source``: the module that draws them, named for DVC alone;
+    ``source``: the module that draws them, for whoever follows inputs by their files;
     ``images``: how many, 1 or more; ``size``: (H, W), pixels, 16 or more;
     ``seed``: of the drawing, 0 or more; image n depends on the seed and n alone;
     ``noise``: deviation of the pixel noise as a share of full range, 0 to 1;

@@ -48,7 +48,7 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     code or holds no weights, and for NaN or infinite numbers.
     """
     if not path.is_file():
-        raise ModelError(f"the weights {path} are missing: put the file there, or run dvc pull")
+        raise ModelError(f"the weights {path} are missing: put the file there")
     state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
     for prefix in PREFIXES:
         if state and all(name.startswith(prefix) for name in state):

@@ -12,7 +12,10 @@ from tasks.gates.parameters import InputBounds
 from tasks.gates.rule import Rule, with_severities
 
 KEY = "quality.inputs"
-AGAIN = "the tables do not belong together: delete data/ingest and data/split and run `dvc repro`"
+AGAIN = (
+    "the tables do not belong together: delete data/ingest and data/split and run "
+    "`saliency-audit run`"
+)
 STOP, WARN = Severity.STOP, Severity.WARN
 
 
@@ -111,7 +114,7 @@ def _of_images(bounds: InputBounds, description: Mapping[str, Any]) -> list[Rule
             "readable_pixels",
             "images",
             "The pixels of every image can be decoded.",
-            "delete data/ingest and run `dvc repro`",
+            "delete data/ingest and run `saliency-audit run`",
             "ExpectColumnValuesToBeInSet",
             {"column": "readable", "value_set": [True]},
         ),
@@ -321,7 +324,7 @@ def _of_masks(bounds: InputBounds, description: Mapping[str, Any]) -> list[Rule]
             "readable_mask",
             "masks",
             "Every mask can be decoded.",
-            "delete data/ingest and run `dvc repro`",
+            "delete data/ingest and run `saliency-audit run`",
             "ExpectColumnValuesToBeInSet",
             {"column": "readable", "value_set": [True]},
         ),
@@ -350,7 +353,8 @@ def _of_masks(bounds: InputBounds, description: Mapping[str, Any]) -> list[Rule]
             "mask_unexplained",
             "images",
             "An image lacks a mask only where the source says so.",
-            "see that the source notes mask_missing, or delete data/ingest and run `dvc repro`",
+            "see that the source notes mask_missing, or delete data/ingest and run "
+            "`saliency-audit run`",
             "ExpectColumnValuesToBeInSet",
             {"column": "unexplained_masks", "value_set": [0]},
             WARN,

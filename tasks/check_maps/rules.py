@@ -11,7 +11,10 @@ from tasks.maps import FLAT, READABLE
 
 KEY = "quality.maps"
 STOP, WARN = Severity.STOP, Severity.WARN
-AGAIN = "the maps are not those of this audit: delete its folder in data/explain, run `dvc repro`"
+AGAIN = (
+    "the maps are not those of this audit: delete its folder in data/explain, run "
+    "`saliency-audit run`"
+)
 #: Rules of two shapes, with that advice.
 _equal, _among = partial(equal, AGAIN), partial(among, AGAIN)
 #: How far a tie share may be from that of the map, by rounding.

@@ -14,7 +14,7 @@ from tasks.gates.rule import Rule, among, equal, with_severities
 
 KEY = "quality.models"
 STOP, WARN = Severity.STOP, Severity.WARN
-AGAIN = "the artifacts do not belong together: delete data/predict and run `dvc repro`"
+AGAIN = "the artifacts do not belong together: delete data/predict and run `saliency-audit run`"
 #: Rules of two shapes, with that advice.
 _equal, _among = partial(equal, AGAIN), partial(among, AGAIN)
 #: How far a sum of probabilities, or a probability from that of its score, may be by rounding.

@@ -6,7 +6,9 @@ from tasks.gates.parameters import ResultBounds
 from tasks.gates.rule import Rule, among, equal, with_severities
 
 KEY = "quality.results"
-AGAIN = "the figures are not those of these maps: delete what the rows are of, run `dvc repro`"
+AGAIN = (
+    "the figures are not those of these maps: delete what the rows are of, run `saliency-audit run`"
+)
 #: Counts of figures that break a rule, and the rule.
 FIGURES = {
     "out_of_range": "Every score is from 0 to 1.",

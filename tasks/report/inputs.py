@@ -106,7 +106,7 @@ def read_inputs(dataset: str, audits: dict[str, str], kept: float) -> Inputs:
     if missing:
         raise DataError(
             f"{places.summarise(dataset, missing[0]).parent} lacks the summary of "
-            f"{', '.join(missing)}: run `dvc repro`"
+            f"{', '.join(missing)}: run `saliency-audit run`"
         )
     shared = {c for c in audits.values() if list(audits.values()).count(c) > 1}
     summaries = [

@@ -134,7 +134,7 @@ def _scores(rows: pa.Table, own: pa.Table) -> dict[str, NDArray[np.float64]]:
         if not table.column("image_id").equals(own.column("image_id")):
             raise DataError(
                 f"the certainty table has other rows for {control} than for the maps: "
-                "delete it and run `dvc repro`"
+                "delete it and run `saliency-audit run`"
             )
         scores |= {f"{name}_{control}": numbers(table, name) for name in CONTROLLED}
     for name in ("c_iou", "c_auitc"):

@@ -65,7 +65,9 @@ def pivot(rows: pa.Table, labels: Sequence[str]) -> Predictions:
     test = test.sort_by(order)
     count, width = len(test) // max(1, len(labels)), len(labels)
     if texts(test, "label") != list(labels) * count or len(test) != count * width:
-        raise DataError("an image of the predictions lacks a row of a label: run `dvc repro`")
+        raise DataError(
+            "an image of the predictions lacks a row of a label: run `saliency-audit run`"
+        )
     shape = (count, width)
     names = np.array(texts(test, "group_id")[::width] if count else [], dtype=object)
     return Predictions(

@@ -101,7 +101,7 @@ def _cell(
         if not cell.column(key).equals(whole.column(key)):
             raise DataError(
                 f"the localisation table has other rows for {saliency}, {reading} than for the "
-                "maps: delete it and run `dvc repro`"
+                "maps: delete it and run `saliency-audit run`"
             )
     return cell.filter(pa.array(with_truth))
 

@@ -42,7 +42,7 @@ def attach(table: pa.Table, other: pa.Table, columns: list[str]) -> pa.Table:
         row = pc.index(pc.is_null(found), True).as_py()
         key = (table.column("image_id")[row].as_py(), table.column("label")[row].as_py())
         raise DataError(
-            f"the audit's tables do not belong together: one lacks {key}; run dvc repro"
+            f"the audit's tables do not belong together: one lacks {key}; run `saliency-audit run`"
         )
     for name in columns:
         table = table.append_column(name, other.column(name).take(found))

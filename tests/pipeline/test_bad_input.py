@@ -108,10 +108,12 @@ def refused(outcome, code, *words):
 
 
 def test_a_stage_without_what_it_needs_names_the_file(run, checkout):
-    refused(run("split", "mine"), 3, "data/ingest/mine", "dvc repro")
+    refused(run("split", "mine"), 3, "data/ingest/mine", "saliency-audit run")
     assert run("ingest", "mine") == (0, "")
     assert run("split", "mine") == (0, "")
-    refused(run("train_classifier", AUDIT), 3, "data/code/train_classifier.txt", "dvc repro")
+    refused(
+        run("train_classifier", AUDIT), 3, "data/code/train_classifier.txt", "saliency-audit run"
+    )
 
 
 def test_images_without_masks_are_audited_to_the_report(run, checkout):

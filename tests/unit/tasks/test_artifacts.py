@@ -154,7 +154,7 @@ def test_maps_come_back_to_the_bit(tmp_path):
 
 
 def test_reading_names_what_is_wrong(tmp_path):
-    with pytest.raises(DataError, match=r"missing: run `dvc repro`"):
+    with pytest.raises(DataError, match=r"missing: run `saliency-audit run`"):
         list(read_rows(tmp_path / "none.parquet", PAIRS))
     write([{"name": "a", "share": 0.5}], tmp_path / "whole.parquet")
     (tmp_path / "cut.parquet").write_bytes((tmp_path / "whole.parquet").read_bytes()[:-20])

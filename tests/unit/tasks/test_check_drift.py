@@ -245,7 +245,7 @@ def test_a_broken_reference_is_named(first, text, said):
 def test_a_missing_audit_profile_is_named(tmp_path):
     project = made(tmp_path).summarise()
     (tmp_path / places.summarise("lesions", "lesions-cnn") / "profile.json").unlink()
-    with pytest.raises(DataError, match="dvc repro"):
+    with pytest.raises(DataError, match="saliency-audit run"):
         project.run("check_drift", "lesions")
 
 
