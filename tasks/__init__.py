@@ -1,8 +1,8 @@
-"""What the audit does: one module per stage of dvc.yaml.
+"""What the audit does: a module or a package per stage of dvc.yaml, and what stages share.
 
 A stage reads Parquet, calls the library and writes Parquet. What belongs here
 knows where files lie and which parameters a stage may read; it knows neither
-DVC nor Prefect, and computes nothing that a library function could.
+DVC nor Prefect. What works on arrays alone is the library's.
 
 Importing it fixes the threads of numpy's BLAS, which reads their number once.
 """

@@ -15,5 +15,6 @@ neither architectures, methods nor files:
 - ``repeatability``: how alike the maps of one image from several seeds are;
 - ``weight_randomisation``: whether a map depends on what the model has learnt.
 
+Of these the audit's stages use ``sparseness`` alone, for the profile that drift is counted from.
 Whether a map meets a clinician's region belongs to ``measures``.
 """

@@ -1,7 +1,8 @@
-"""The words that say why a value is missing or special.
+"""The words that say why a value of a measure is missing or special.
 
-The status of a map is given by whoever made it; this module knows which of
-them leave nothing to measure.
+The status of a map is given by whoever made it, in words of its own too
+(``attribution.method.RawMap``); this module knows which of them leave nothing
+to measure.
 """
 
 from __future__ import annotations
