@@ -10,9 +10,10 @@ from typing import Any
 from flows.graph import Node
 from tasks import places
 from tasks.gates.rule import name_of
+from tasks.stages import gates
 
 #: The stages that are gates.
-GATES = ("check_inputs", "check_models", "check_maps", "check_results")
+GATES = tuple(gate.name for gate, _ in gates())
 #: How many rows that break a rule are named.
 NAMED = 5
 

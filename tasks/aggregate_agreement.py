@@ -80,7 +80,16 @@ def _counts(
             }
 
 
-STAGE = Stage("aggregate_agreement", ("audit",), ("methods", "agreement"), run)
+STAGE = Stage(
+    "aggregate_agreement",
+    ("audit",),
+    ("methods", "agreement"),
+    run,
+    tables={
+        "data/aggregate_agreement/<audit>/cells.parquet": "tasks.tables.cells:CELLS",
+        "data/aggregate_agreement/<audit>/agreement.parquet": "tasks.tables.agreement:AGREEMENT",
+    },
+)
 
 if __name__ == "__main__":
     STAGE.main()

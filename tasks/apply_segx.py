@@ -60,7 +60,13 @@ def _rows(row: JoinedRow, parameters: MeasureParameters) -> Iterator[dict[str, A
                 }
 
 
-STAGE = Stage("apply_segx", ("audit",), ("methods", "measures"), run)
+STAGE = Stage(
+    "apply_segx",
+    ("audit",),
+    ("methods", "measures"),
+    run,
+    tables={"data/apply_segx/<audit>.parquet": "tasks.tables.localisation:LOCALISATION"},
+)
 
 if __name__ == "__main__":
     STAGE.main()

@@ -7,41 +7,18 @@ so a comment changes none, and a change to one method reruns that method.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from saliency_audit.attribution.registry import METHODS
 from tasks import places
 from tasks.artifacts import partial
-from tasks.code_digest import Code
-from tasks.stage import Context, Stage
+from tasks.code_digest import Code, meaning, short_digest
+from tasks.stage import Context, Declaration, Stage
+from tasks.stages import declared_text, read_stages
 
-#: Each stage, with the packages of which it takes modules by name: no look at imports sees that.
-STAGES: Mapping[str, tuple[str, ...]] = {
-    "ingest": ("saliency_audit.datasets",),
-    "split": (),
-    "check_inputs": (),
-    "train_classifier": (),
-    "train_segmenter": (),
-    "predict": (),
-    "check_models": (),
-    "cohort": (),
-    "check_maps": (),
-    "apply_segx": (),
-    "score_segu": (),
-    "aggregate_agreement": (),
-    "check_results": (),
-    "summarise": (),
-    "check_drift": (),
-    "report": (),
-    "index": (),
-}
-#: Folders of files, no modules, that a stage reads.
-FILES: Mapping[str, Path] = {
-    "report": Path("tasks/report/templates"),
-    "check_drift": Path("tasks/report/templates"),
-    "index": Path("tasks/report/templates"),
-}
+#: A stage that imports it takes what all stages declare.
+DECLARATIONS = "tasks.stages"
 
 
 def run(context: Context) -> None:
@@ -59,15 +36,24 @@ def code_texts(root: Path, methods: Sequence[str]) -> dict[Path, str]:
     """Give what each file of this stage is to hold, by its path."""
     code = Code(root)
     texts = {}
-    for stage, packages in STAGES.items():
-        modules = [*_modules(stage, root), *(m for p in packages for m in code.within(p))]
-        folder = FILES.get(stage)
-        files = [p.relative_to(root) for p in (root / folder).iterdir()] if folder else []
-        texts[places.code(stage)] = _joined(code.lines(modules, files))
-    for method in methods:
-        modules = [*_modules("explain", root), *_modules_of_method(code, method)]
-        texts[places.code("explain", method)] = _joined(code.lines(modules))
+    for name, stage in read_stages(root).items():
+        if name == STAGE.name:
+            continue
+        for method in methods if "method" in stage.arguments else (None,):
+            texts[places.code(name, method)] = _joined(_lines(code, root, stage, method))
     return texts
+
+
+def _lines(code: Code, root: Path, stage: Declaration, method: str | None) -> Iterator[str]:
+    """Give what the code behind a stage does, or behind one method of it."""
+    modules = [*_modules(stage.name, root), *(m for p in stage.takes for m in code.within(p))]
+    if method is not None:
+        modules += _modules_of_method(code, method)
+    files = [path.relative_to(root) for folder in stage.files for path in (root / folder).iterdir()]
+    yield from code.lines(modules, files)
+    if DECLARATIONS in code.closure(modules):
+        for module, text in declared_text(root).items():
+            yield f"{short_digest(meaning(text).encode())} {module}:STAGE"
 
 
 def _modules(stage: str, root: Path) -> list[str]:

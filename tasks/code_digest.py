@@ -58,15 +58,16 @@ class Code:
         for module in self.closure(modules):
             yield f"{self._digest(module)} {module}"
         for file in sorted(files):
-            yield f"{_short((self._root / file).read_bytes())} {file.as_posix()}"
+            yield f"{short_digest((self._root / file).read_bytes())} {file.as_posix()}"
 
     def _digest_of(self, module: str) -> str:
         path = self._root.joinpath(*module.split("."))
         source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        return _short(meaning(source.read_text("utf-8")).encode())
+        return short_digest(meaning(source.read_text("utf-8")).encode())
 
 
-def _short(content: bytes) -> str:
+def short_digest(content: bytes) -> str:
+    """Give the first 80 bits of a SHA-256, as 20 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()[:20]
 
 

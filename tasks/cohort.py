@@ -65,7 +65,13 @@ def _row(row: dict[str, Any], faulty: list[str]) -> dict[str, Any]:
     }
 
 
-STAGE = Stage("cohort", ("audit",), ("methods",), run)
+STAGE = Stage(
+    "cohort",
+    ("audit",),
+    ("methods",),
+    run,
+    tables={"data/cohort/<audit>.parquet": "tasks.tables.cohort:COHORT"},
+)
 
 if __name__ == "__main__":
     STAGE.main()

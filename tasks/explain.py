@@ -177,6 +177,7 @@ STAGE = Stage(
     ("audit", "method"),
     ("method.{method}", "measures.kept_fraction", "compute"),
     run,
+    tables={"data/explain/<audit>/<method>.parquet": "tasks.tables.saliency:saliency"},
 )
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def run(context: Context) -> None:
         beside.write_text(render("index.html.j2", reports=reports), encoding="utf-8")
 
 
-STAGE = Stage("index", (), ("datasets",), run)
+STAGE = Stage("index", (), ("datasets",), run, files=("tasks/report/templates",))
 
 if __name__ == "__main__":
     STAGE.main()

@@ -94,7 +94,18 @@ def _describe(
     }
 
 
-STAGE = Stage("ingest", ("dataset",), ("datasets.{dataset}",), run)
+STAGE = Stage(
+    "ingest",
+    ("dataset",),
+    ("datasets.{dataset}",),
+    run,
+    tables={
+        "data/ingest/<dataset>/images.parquet": "tasks.tables.images:IMAGES",
+        "data/ingest/<dataset>/masks.parquet": "tasks.tables.masks:MASKS",
+        "data/ingest/<dataset>/set_aside.parquet": "tasks.tables.set_aside:SET_ASIDE",
+    },
+    takes=("saliency_audit.datasets",),
+)
 
 if __name__ == "__main__":
     STAGE.main()

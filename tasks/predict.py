@@ -349,7 +349,18 @@ def _describe(
     }
 
 
-STAGE = Stage("predict", ("audit",), ("audits.{audit}", "predict", "compute"), run)
+STAGE = Stage(
+    "predict",
+    ("audit",),
+    ("audits.{audit}", "predict", "compute"),
+    run,
+    tables={
+        "data/predict/<audit>/predictions.parquet": "tasks.tables.predictions:PREDICTIONS",
+        "data/predict/<audit>/chosen.parquet": "tasks.tables.chosen:CHOSEN",
+        "data/predict/<audit>/background.parquet": "tasks.tables.chosen:CHOSEN",
+        "data/predict/<audit>/regions.parquet": "tasks.tables.regions:REGIONS",
+    },
+)
 
 if __name__ == "__main__":
     STAGE.main()

@@ -80,7 +80,13 @@ def _scores(
         yield asdict(found)
 
 
-STAGE = Stage("score_segu", ("audit",), ("methods", "measures"), run)
+STAGE = Stage(
+    "score_segu",
+    ("audit",),
+    ("methods", "measures"),
+    run,
+    tables={"data/score_segu/<audit>.parquet": "tasks.tables.certainty:CERTAINTY"},
+)
 
 if __name__ == "__main__":
     STAGE.main()

@@ -37,7 +37,13 @@ def run(context: Context, dataset: str) -> None:
     write_json(folder / "split.json", result.to_json())
 
 
-STAGE = Stage("split", ("dataset",), ("split",), run)
+STAGE = Stage(
+    "split",
+    ("dataset",),
+    ("split",),
+    run,
+    tables={"data/split/<dataset>/split.parquet": "tasks.tables.split:SPLIT"},
+)
 
 if __name__ == "__main__":
     STAGE.main()

@@ -1,13 +1,14 @@
-"""What every stage has in common: its arguments, its parameters, its errors and its progress."""
+"""What every stage has in common: what it declares, its errors and its progress."""
 
 from __future__ import annotations
 
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
 from saliency_audit.errors import AuditError, ParameterError, QualityError
 from saliency_audit.progress import Progress
@@ -17,6 +18,10 @@ from tasks.supervision import alone, follow_run, refuse_elsewhere
 
 #: Exit codes, as docs/commands.md lists them.
 BUG, BAD_PARAMETER, FAILED, STOPPED, INTERRUPTED = 1, 2, 3, 4, 130
+
+#: What of an audit may wait for a gate, in the order in which it is done.
+Step = Literal["trained", "explained", "measured", "reported"]
+STEPS: tuple[Step, ...] = get_args(Step)
 
 
 @dataclass(frozen=True)
@@ -28,27 +33,72 @@ class Context:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A stage of dvc.yaml.
+class Checks:
+    """What makes a stage a quality gate.
 
-    ``name``: its name there; ``arguments``: what its command takes (``audit``, ``dataset``,
+    ``about``: what it looks at, in words; ``before``: the step of an audit that waits for it;
+    ``rules``: the function, as ``module:name``, that gives its rules. Its arguments are dataclasses
+    of parameters, or some of those that ``tasks.gates.catalogue`` has examples of.
+    """
+
+    about: str
+    before: Step
+    rules: str
+
+    def __post_init__(self) -> None:
+        """Check the step; raises ValueError."""
+        if self.before not in STEPS:
+            raise ValueError(f"before is {self.before!r}: give one of {', '.join(STEPS)}")
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a stage says of itself.
+
+    ``name``: its name in dvc.yaml; ``arguments``: what its command takes (``audit``, ``dataset``,
     ``method``); ``params``: the dotted keys it reads, with the arguments in braces, the same as
-    its ``params`` in dvc.yaml; ``run``: the work, called with a Context and the arguments.
+    its ``params`` there; ``tables``: the Parquet files it writes, each with its declaration as
+    ``module:name`` (in a path ``<audit>`` stands for any); ``takes``: packages of which it takes
+    modules by name, which no look at imports sees; ``files``: folders of files, no modules, that it
+    reads; ``checks``: what makes it a gate.
+
+    All of it is written as literals: ``tasks.stages`` reads it without running the module.
     """
 
     name: str
     arguments: tuple[str, ...]
     params: tuple[str, ...]
-    run: Callable[..., None]
+    _: KW_ONLY
+    tables: Mapping[str, str] = field(default_factory=dict)
+    takes: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    checks: Checks | None = None
+
+    @property
+    def per(self) -> str:
+        """What it is run for once: ``all``, or its arguments.
+
+        >>> Declaration("explain", ("audit", "method"), ()).per, Declaration("index", (), ()).per
+        ('audit and method', 'all')
+        """
+        return " and ".join(self.arguments) or "all"
 
     def declared(self, values: Sequence[str]) -> list[str]:
         """Dotted keys for given arguments.
 
-        >>> Stage("split", ("dataset",), ("split", "datasets.{dataset}"), print).declared(["skin"])
+        >>> split = Declaration("split", ("dataset",), ("split", "datasets.{dataset}"))
+        >>> split.declared(["skin"])
         ['split', 'datasets.skin']
         """
         names = dict(zip(self.arguments, values, strict=True))
         return [key.format(**names) for key in self.params]
+
+
+@dataclass(frozen=True)
+class Stage(Declaration):
+    """A stage of dvc.yaml; ``run``: the work, called with a Context and the arguments."""
+
+    run: Callable[..., None]
 
     def main(self, argv: Sequence[str] | None = None) -> None:
         """Run as a command; leaves the process with the exit code."""

@@ -151,6 +151,7 @@ STAGE = Stage(
     ("audit",),
     ("audits.{audit}.dataset", "audits.{audit}.classifier", "compute"),
     run,
+    tables={"data/train_classifier/<audit>/history.parquet": "tasks.tables.history:HISTORY"},
 )
 
 if __name__ == "__main__":

@@ -93,7 +93,13 @@ def _write(
     )
 
 
-STAGE = Stage("train_segmenter", ("dataset",), ("segmenter", "compute"), run)
+STAGE = Stage(
+    "train_segmenter",
+    ("dataset",),
+    ("segmenter", "compute"),
+    run,
+    tables={"data/train_segmenter/<dataset>/history.parquet": "tasks.tables.history:HISTORY"},
+)
 
 if __name__ == "__main__":
     STAGE.main()

@@ -19,6 +19,7 @@ from tasks import places
 from tasks.artifacts import write_json, write_table
 from tasks.params import Parameters
 from tasks.stage import Context
+from tasks.stages import gates
 from tasks.tables.chosen import CHOSEN
 from tasks.tables.history import HISTORY
 from tasks.tables.images import IMAGES
@@ -119,10 +120,10 @@ class Project:
         return self
 
     def _gates(self) -> None:
-        write_json(places.quality(self.name, "check_inputs"), self._gate("check_inputs", None))
-        for audit in self.audits:
-            for name in ("check_models", "check_maps", "check_results"):
-                write_json(places.quality(self.name, name, audit), self._gate(name, audit))
+        for gate, _ in gates():
+            for audit in self.audits if "audit" in gate.arguments else (None,):
+                found = self._gate(gate.name, audit)
+                write_json(places.quality(self.name, gate.name, audit), found)
 
     def _gate(self, name: str, audit: str | None) -> dict[str, object]:
         broken = self.broken if name == "check_inputs" else 0

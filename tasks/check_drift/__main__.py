@@ -113,7 +113,13 @@ def _written(own: Comparison) -> dict[str, Any]:
     }
 
 
-STAGE = Stage("check_drift", ("dataset",), ("audits", "quality.drift"), run)
+STAGE = Stage(
+    "check_drift",
+    ("dataset",),
+    ("audits", "quality.drift"),
+    run,
+    files=("tasks/report/templates",),
+)
 
 if __name__ == "__main__":
     STAGE.main()

@@ -11,7 +11,7 @@ from tasks.check_inputs.split_facts import label_facts, listing_facts, size_fact
 from tasks.gates.outcome import Gate, pass_gate
 from tasks.gates.parameters import InputBounds
 from tasks.places import ingest
-from tasks.stage import Context, Stage
+from tasks.stage import Checks, Context, Stage
 
 
 def run(context: Context, dataset: str) -> None:
@@ -32,7 +32,17 @@ def run(context: Context, dataset: str) -> None:
     pass_gate(Gate("check_inputs", dataset), facts, rules(bounds, split, description))
 
 
-STAGE = Stage("check_inputs", ("dataset",), ("quality.inputs", "split"), run)
+STAGE = Stage(
+    "check_inputs",
+    ("dataset",),
+    ("quality.inputs", "split"),
+    run,
+    checks=Checks(
+        about="images, masks and split",
+        before="trained",
+        rules="tasks.check_inputs.rules:rules",
+    ),
+)
 
 if __name__ == "__main__":
     STAGE.main()

@@ -10,7 +10,7 @@ from tasks.check_maps.row_facts import row_facts
 from tasks.check_maps.rules import rules
 from tasks.gates.outcome import Gate, pass_gate
 from tasks.gates.parameters import MapBounds
-from tasks.stage import Context, Stage
+from tasks.stage import Checks, Context, Stage
 
 
 def run(context: Context, audit: str) -> None:
@@ -31,6 +31,11 @@ STAGE = Stage(
     ("audit",),
     ("quality.maps", "audits.{audit}", "methods", "method", "measures.kept_fraction"),
     run,
+    checks=Checks(
+        about="maps",
+        before="measured",
+        rules="tasks.check_maps.rules:rules",
+    ),
 )
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from tasks.gates.outcome import Gate, pass_gate
 from tasks.gates.parameters import ModelBounds
 from tasks.models import load_classifier
 from tasks.segmenters import load_segmenter
-from tasks.stage import Context, Stage
+from tasks.stage import Checks, Context, Stage
 
 STEPS = 4
 
@@ -56,7 +56,17 @@ def run(context: Context, audit: str) -> None:
     context.progress(STEPS, STEPS)
 
 
-STAGE = Stage("check_models", ("audit",), ("quality.models", "predict", "audits.{audit}"), run)
+STAGE = Stage(
+    "check_models",
+    ("audit",),
+    ("quality.models", "predict", "audits.{audit}"),
+    run,
+    checks=Checks(
+        about="models and predictions",
+        before="explained",
+        rules="tasks.check_models.rules:rules",
+    ),
+)
 
 if __name__ == "__main__":
     STAGE.main()

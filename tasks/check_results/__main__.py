@@ -11,7 +11,7 @@ from tasks.check_results.score_facts import Measured, Sizes, score_facts, stray_
 from tasks.check_results.vote_facts import Cells, agreement_facts, cell_facts, own_means
 from tasks.gates.outcome import Gate, pass_gate
 from tasks.gates.parameters import ResultBounds
-from tasks.stage import Context, Stage
+from tasks.stage import Checks, Context, Stage
 
 
 def run(context: Context, audit: str) -> None:
@@ -42,6 +42,11 @@ STAGE = Stage(
     ("audit",),
     ("quality.results", "audits.{audit}", "methods", "measures.kept_fraction", "agreement"),
     run,
+    checks=Checks(
+        about="figures",
+        before="reported",
+        rules="tasks.check_results.rules:rules",
+    ),
 )
 
 if __name__ == "__main__":

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import inspect
+import itertools
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
-from saliency_audit.datasets.splitting import SplitParameters
-from tasks.audits import AgreementParameters, PredictParameters
-from tasks.check_inputs.rules import rules as rules_of_inputs
-from tasks.check_maps.rules import rules as rules_of_maps
-from tasks.check_models.rules import rules as rules_of_models
-from tasks.check_results.rules import rules as rules_of_results
-from tasks.gates.parameters import InputBounds, MapBounds, ModelBounds, ResultBounds
+from tasks.audits import AgreementParameters
 from tasks.gates.rule import Rule
+from tasks.params import named
+from tasks.stages import gates
 
 HEAD = """# Rules of the quality gates
 
@@ -33,48 +33,46 @@ SINGLE: Mapping[str, Any] = {
     "thresholds": None,
 }
 SEVERAL: Mapping[str, Any] = {**SINGLE, "labelling": "multilabel", "mask_kind": "per_label"}
-TITLES = {
-    "check_inputs": "before anything is trained",
-    "check_models": "before anything is explained",
-    "check_maps": "before anything is measured",
-    "check_results": "before anything is reported",
+#: What rules are asked with that is no dataclass of parameters, by the name of the argument.
+EXAMPLES: Mapping[str, Sequence[Any]] = {
+    "description": (SINGLE, SEVERAL),
+    "grid": (AgreementParameters().grid,),
 }
 
 
 def all_rules() -> Iterator[tuple[str, list[Rule]]]:
     """Give the rules of each gate, with default bounds, for either kind of dataset."""
-    yield "check_inputs", _united(*map(_inputs, (SINGLE, SEVERAL)))
-    yield "check_models", _united(*map(_models, (SINGLE, SEVERAL)))
-    yield "check_maps", rules_of_maps(MapBounds())
-    yield "check_results", rules_of_results(ResultBounds(), AgreementParameters().grid)
+    for gate, checks in gates():
+        rules = named(checks.rules)
+        yield gate.name, _united(rules(*given) for given in itertools.product(*_arguments(rules)))
 
 
-def _inputs(description: Mapping[str, Any]) -> list[Rule]:
-    return rules_of_inputs(InputBounds(), SplitParameters(), description)
+def _arguments(rules: Callable[..., list[Rule]]) -> Iterator[Sequence[Any]]:
+    """Give, for each argument of a gate's rules, what to try: default parameters, or examples."""
+    kinds = typing.get_type_hints(rules)
+    for name in inspect.signature(rules).parameters:
+        kind = kinds[name]
+        yield (kind(),) if is_dataclass(kind) else EXAMPLES[name]
 
 
-def _models(description: Mapping[str, Any]) -> list[Rule]:
-    return rules_of_models(ModelBounds(), PredictParameters(), description)
-
-
-def _united(*lists: list[Rule]) -> list[Rule]:
+def _united(lists: Iterator[list[Rule]]) -> list[Rule]:
     found: dict[str, Rule] = {}
-    for rules in lists:
-        for rule in rules:
-            found.setdefault(rule.name, rule)
+    for rule in itertools.chain.from_iterable(lists):
+        found.setdefault(rule.name, rule)
     return list(found.values())
 
 
 def write() -> str:
     """Give the page as Markdown."""
-    return "\n".join([HEAD, *(_section(gate, rules) for gate, rules in all_rules())])
+    before = {gate.name: checks.before for gate, checks in gates()}
+    return "\n".join([HEAD, *(_section(gate, before[gate], own) for gate, own in all_rules())])
 
 
-def _section(gate: str, rules: list[Rule]) -> str:
+def _section(gate: str, before: str, rules: list[Rule]) -> str:
     rows = "\n".join(_row(rule) for rule in rules)
     return f"""## {gate}
 
-{len(rules)} rules, {TITLES[gate]}.
+{len(rules)} rules, before anything is {before}.
 
 | rule | what should hold | of | if not | bound |
 | --- | --- | --- | --- | --- |

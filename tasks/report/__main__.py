@@ -119,6 +119,7 @@ STAGE = Stage(
     ("dataset",),
     ("audits", "measures"),
     run,
+    files=("tasks/report/templates",),
 )
 
 if __name__ == "__main__":

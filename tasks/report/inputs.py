@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from saliency_audit.errors import DataError
 from tasks import places
 from tasks.artifacts import read_json
 from tasks.report.dataset import DatasetCounts, count_dataset
+from tasks.stages import gates
 
 #: How methods are written where the paper has a spelling.
 SPELLINGS = {
@@ -18,8 +20,6 @@ SPELLINGS = {
     "lime": "LIME",
     "rise": "RISE",
 }
-#: The gates of an audit.
-AUDIT_GATES = ("check_models", "check_maps", "check_results")
 
 
 def spell(method: str) -> str:
@@ -81,7 +81,7 @@ class Inputs:
     """A dataset with its audits.
 
     ``segmenter``: its model card; ``kept``: the kept fraction; ``gates``: what each quality gate
-    found, in the order of the stages.
+    found, in their order, and what it is ``about``.
     """
 
     dataset: str
@@ -118,13 +118,20 @@ def read_inputs(dataset: str, audits: dict[str, str], kept: float) -> Inputs:
         for audit, classifier in audits.items()
     ]
     segmenter = read_json(places.train_segmenter(dataset) / "model.json")
-    gates = [places.quality(dataset, "check_inputs")]
-    gates += [places.quality(dataset, name, audit) for audit in audits for name in AUDIT_GATES]
     return Inputs(
         dataset,
         count_dataset(dataset),
         segmenter,
         summaries,
         kept,
-        [read_json(path) for path in gates],
+        list(_gates(dataset, audits)),
     )
+
+
+def _gates(dataset: str, audits: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Read what each quality gate found, of the dataset and then of each audit."""
+    for audit in (None, *audits):
+        for gate, checks in gates():
+            if ("audit" in gate.arguments) == (audit is not None):
+                found = read_json(places.quality(dataset, gate.name, audit))
+                yield {**found, "about": checks.about}

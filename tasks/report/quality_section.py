@@ -10,13 +10,6 @@ from tasks.report.numerals import counted
 from tasks.report.printed import Column, Kind, PrintedTable
 from tasks.report.section import Caution, Part, Section, filled
 
-#: What a gate looks at, in words.
-GATES = {
-    "check_inputs": "images, masks and split",
-    "check_models": "models and predictions",
-    "check_maps": "maps",
-    "check_results": "figures",
-}
 #: How many rows that break a rule are named.
 NAMED = 3
 
@@ -68,10 +61,9 @@ def _columns(*, short: bool) -> list[Column]:
 
 
 def _row(inputs: Inputs, gate: dict[str, Any], rule: dict[str, Any]) -> dict[str, Any]:
-    about = GATES.get(gate["gate"], gate["gate"])
     model = next((a.model for a in inputs.audits if a.audit == gate["audit"]), None)
     return {
-        "gate": about if model is None else f"{about} ({model})",
+        "gate": gate["about"] if model is None else f"{gate['about']} ({model})",
         "rule": rule["rule"],
         "meaning": rule["meaning"],
         "severity": {"stop": "stops", "warn": "warns"}.get(rule["severity"], rule["severity"]),

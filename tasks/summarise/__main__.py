@@ -106,6 +106,7 @@ STAGE = Stage(
     ("audit",),
     ("audits.{audit}", "methods", "measures", "agreement", "report"),
     run,
+    tables={"data/summarise/<dataset>/<audit>/gallery.parquet": "tasks.tables.gallery:gallery"},
 )
 
 if __name__ == "__main__":

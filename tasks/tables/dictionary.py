@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from inspect import signature
 from pathlib import Path
-from types import FunctionType
 
-import tasks.tables
 from saliency_audit.datasets.vocabulary import NOTES, REASONS
+from tasks.params import named
+from tasks.stages import in_order, tables_of
 from tasks.tables.table import Column, Table
 
-#: Where each table lies; the order of the stages.
-PLACES: Mapping[str, tuple[str, ...]] = {
-    "images": ("data/ingest/<dataset>/images.parquet",),
-    "masks": ("data/ingest/<dataset>/masks.parquet",),
-    "set_aside": ("data/ingest/<dataset>/set_aside.parquet",),
-    "split": ("data/split/<dataset>/split.parquet",),
-    "history": (
-        "data/train_classifier/<audit>/history.parquet",
-        "data/train_segmenter/<dataset>/history.parquet",
-    ),
-    "predictions": ("data/predict/<audit>/predictions.parquet",),
-    "chosen": ("data/predict/<audit>/chosen.parquet", "data/predict/<audit>/background.parquet"),
-    "regions": ("data/predict/<audit>/regions.parquet",),
-    "saliency": ("data/explain/<audit>/<method>.parquet",),
-    "cohort": ("data/cohort/<audit>.parquet",),
-    "localisation": ("data/apply_segx/<audit>.parquet",),
-    "certainty": ("data/score_segu/<audit>.parquet",),
-    "cells": ("data/aggregate_agreement/<audit>/cells.parquet",),
-    "agreement": ("data/aggregate_agreement/<audit>/agreement.parquet",),
-    "gallery": ("data/summarise/<dataset>/<audit>/gallery.parquet",),
-    "offenders": (
-        "reports/<dataset>/quality/check_inputs.parquet",
-        "reports/<dataset>/quality/<audit>/<gate>.parquet",
-    ),
-}
 #: The sizes of the maps that the page shows: how many methods, and pixels.
 SIZES = {"height": 64, "width": 64, "methods": 5}
 
@@ -52,26 +26,31 @@ be empty only where it says so; a status then says why.
 
 def declared(sizes: Mapping[str, int] = SIZES) -> Iterator[Table]:
     """Give every declared table, in the order of the stages; ``sizes``: of maps, as ``SIZES``."""
-    found: dict[str, Table] = {}
-    for module in pkgutil.iter_modules(tasks.tables.__path__, "tasks.tables."):
-        if module.name == __name__:
-            continue
-        for value in vars(importlib.import_module(module.name)).values():
-            table = _sized(value, sizes)
-            if table is not None:
-                found[table.name] = table
-    order = list(PLACES)
-    yield from sorted(found.values(), key=lambda table: order.index(table.name))
+    for declaration in _places():
+        yield _sized(named(declaration), sizes)
 
 
-def _sized(value: object, sizes: Mapping[str, int]) -> Table | None:
+@cache
+def _places() -> dict[str, list[str]]:
+    """Give the files of each declaration, as the stages say where they write them; gates last."""
+    found: dict[str, list[str]] = {}
+    for stage in sorted(in_order(), key=lambda stage: stage.checks is not None):
+        for place, declaration in tables_of(stage).items():
+            found.setdefault(declaration, []).append(place)
+    return found
+
+
+def _sized(declaration: Table | Callable[..., Table], sizes: Mapping[str, int]) -> Table:
     """Give a table, or one of maps of a size where the declaration takes it."""
-    if isinstance(value, Table):
-        return value
-    if not isinstance(value, FunctionType) or value.__annotations__.get("return") != Table:
-        return None
-    table: Table = value(*(sizes[name] for name in signature(value).parameters))
-    return table
+    if isinstance(declaration, Table):
+        return declaration
+    return declaration(*(sizes[name] for name in signature(declaration).parameters))
+
+
+#: Where each table lies, by its name; the order of the stages.
+PLACES: Mapping[str, Sequence[str]] = dict(
+    zip((table.name for table in declared()), _places().values(), strict=True)
+)
 
 
 def write() -> str:

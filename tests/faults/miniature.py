@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from tasks.stages import in_order
 from tests.pipeline.conftest import make_checkout
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,27 +28,7 @@ CODE = (*STAGES, "flows", "tests/faults")
 #: States that a trial may start from: what is done already, by the last stage of it.
 STARTS = {"new": (), "predicted": ("predict",), "explained": ("explain",)}
 #: Stages in an order in which each follows what it needs.
-ORDER = (
-    "code",
-    "ingest",
-    "split",
-    "check_inputs",
-    "train_classifier",
-    "train_segmenter",
-    "predict",
-    "check_models",
-    "explain",
-    "cohort",
-    "check_maps",
-    "apply_segx",
-    "score_segu",
-    "aggregate_agreement",
-    "check_results",
-    "summarise",
-    "check_drift",
-    "report",
-    "index",
-)
+ORDER = tuple(stage.name for stage in in_order())
 IDENTITY = ("-c", "user.name=trial", "-c", "user.email=trial@localhost")
 
 

@@ -31,6 +31,7 @@ from tasks.artifacts import read_json
 from tasks.params import Parameters
 from tasks.profiles import drift_file, reference_file
 from tasks.stage import Context
+from tasks.stages import gates, in_order
 from tests.faults.miniature import ROOT, code_digest
 
 #: What decides how a trial goes: its result stands as long as none of this changes.
@@ -40,27 +41,14 @@ METHODS = ("gradcam", "gradcam_plus_plus", "rise")
 #: Height and width: unequal, so that a transposed array is another one.
 SIZE = (40, 48)
 MODEL = "architecture: cnn\ntrain:\n  epochs: 6\n"
+#: Stages that are not run: code stands still in a trial, and pages come after all gates.
+LEFT_OUT = ("code", "report", "index")
 #: Stages in an order in which each follows what it needs, and what each is run for.
-ORDER = (
-    ("ingest", "dataset"),
-    ("split", "dataset"),
-    ("check_inputs", "dataset"),
-    ("train_classifier", "audit"),
-    ("train_segmenter", "dataset"),
-    ("predict", "audit"),
-    ("check_models", "audit"),
-    ("explain", "method"),
-    ("cohort", "audit"),
-    ("check_maps", "audit"),
-    ("apply_segx", "audit"),
-    ("score_segu", "audit"),
-    ("aggregate_agreement", "audit"),
-    ("check_results", "audit"),
-    ("summarise", "audit"),
-    ("check_drift", "dataset"),
+ORDER = tuple(
+    (stage.name, stage.arguments[-1]) for stage in in_order() if stage.name not in LEFT_OUT
 )
 NAMES = tuple(name for name, _ in ORDER)
-GATES = ("check_inputs", "check_models", "check_maps", "check_results")
+GATES = tuple(gate.name for gate, _ in gates())
 
 
 @dataclass(frozen=True)

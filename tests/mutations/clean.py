@@ -60,7 +60,7 @@ def _parameters(name: str, seed: int, images: int) -> dict[str, Any]:
 def _broken(name: str, tree: dict[str, Any], depth: str) -> Iterator[str]:
     base.registered()
     subject = base.Subject(name, (), "", 0)
-    last = base.NAMES.index("check_inputs" if depth == INPUTS else "check_results")
+    last = base.NAMES.index(base.GATES[0 if depth == INPUTS else -1])
     for stage in base.NAMES[: last + 1]:
         for arguments in subject.arguments(stage):
             try:

@@ -87,7 +87,7 @@ def _run(kind: Kind, subject: base.Subject, pick: Pick) -> tuple[str, str, list[
 
 
 def _broken(subject: base.Subject, gate: str, severity: str) -> list[str]:
-    audit = None if gate == "check_inputs" else subject.audit
+    audit = None if dict(base.ORDER)[gate] == "dataset" else subject.audit
     content: dict[str, Any] = json.loads(quality(subject.name, gate, audit).read_text("utf-8"))
     return [
         rule["rule"]

@@ -7,12 +7,11 @@ import shutil
 
 import pytest
 
+from tasks.stages import gates
 from tests.pipeline.conftest import Checkout
 
 DATASET, AUDIT = "phantom_skin", "phantom_skin-tiny"
-GATES = {f"check_inputs@{DATASET}"} | {
-    f"{name}@{AUDIT}" for name in ("check_models", "check_maps", "check_results")
-}
+GATES = {f"{gate.name}@{AUDIT if 'audit' in gate.arguments else DATASET}" for gate, _ in gates()}
 
 
 @pytest.fixture(scope="module")
