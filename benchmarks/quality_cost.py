@@ -66,7 +66,7 @@ def matches(stage: str, path: Path) -> bool:
 
 def former() -> dict[str, float]:
     """Give how long each stage took when it last ran here."""
-    from flows.estimate import former_seconds
+    from flows.execution.estimate import former_seconds
 
     return former_seconds(Path.cwd())
 
@@ -81,7 +81,8 @@ def results() -> None:
 
 def gates() -> None:
     """Print seconds and memory of each gate that has run here, run again."""
-    # Not flows.gates.GATES: a process counts as its own what the one that started it has imported.
+    # Not flows.execution.gates.GATES: a process counts as its own what the one that started it
+    # has imported.
     for name in sorted(former()):
         kind, _, key = name.partition("@")
         if kind in ("check_inputs", "check_models", "check_maps", "check_results"):

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
-from flows.effort import Efforts
-from flows.graph import read_graph
+from flows.execution.effort import Efforts
+from flows.execution.graph import read_graph
 from tasks import code, places
 from tasks.params import KEYS, read_tree
 
