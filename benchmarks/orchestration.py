@@ -76,7 +76,7 @@ def default() -> dict[str, Any]:
     The floor is the longer of the graph's longest chain and half of all processor time, of stages
     that ran alone, one by one, without DVC.
     """
-    from flows.graph import read_graph
+    from flows.execution.graph import read_graph
 
     with tempfile.TemporaryDirectory() as scratch:
         alone, plain, ours = (clone(Path(scratch), name) for name in ("alone", "plain", "ours"))
@@ -228,7 +228,7 @@ def record(path: Path, names: list[str]) -> None:
 
 def workers() -> dict[str, Any]:
     """Give how much sooner two workers are done than one, each with one GPU that is pretended."""
-    from flows.server import free_port
+    from flows.ground.server import free_port
 
     seconds = {}
     for number in (1, 2):
@@ -265,12 +265,20 @@ def workers() -> dict[str, Any]:
 @contextmanager
 def _server(scratch: Path, port: int) -> Iterator[dict[str, str]]:
     """Run a Prefect server; gives the variables that lead to it."""
-    from flows.server import answers
+    from flows.ground.server import answers
 
     home = {"PREFECT_HOME": str(scratch / "prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     home["PREFECT_SERVER_UI_STATIC_DIRECTORY"] = str(scratch / "ui")
     url = f"http://127.0.0.1:{port}/api"
-    command = [sys.executable, "-m", "flows.server", "--host", "127.0.0.1", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "flows.ground.server",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     with (scratch / "server.log").open("wb") as log:
         process = subprocess.Popen(
             command, cwd=ROOT, env={**ENVIRONMENT, **home}, stdout=log, stderr=log
@@ -290,8 +298,8 @@ def _worker(scratch: Path, main: Path, name: str, server: Mapping[str, str]) -> 
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    from flows.signs import asking
-    from flows.signs import workers as known
+    from flows.serving.watchdog import asking
+    from flows.serving.watchdog import workers as known
 
     path = scratch / name
     call(scratch, "git", "clone", "--quiet", str(main), str(path))

@@ -67,7 +67,7 @@ def matches(stage: str, path: Path) -> bool:
 
 def former() -> dict[str, float]:
     """Give how long each stage took when it last ran here."""
-    from flows.estimate import former_seconds
+    from flows.execution.estimate import former_seconds
 
     return former_seconds(Path.cwd())
 

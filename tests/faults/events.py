@@ -13,10 +13,10 @@ from unittest.mock import patch
 
 import yaml
 
-from flows.audits import PastAudit, past_audits
-from flows.git import show
-from flows.reaudit import reaudit
-from flows.registry import Release, sha256_of
+from flows.ground.git import show
+from flows.history.past_audits import PastAudit, past_audits
+from flows.history.reaudit import reaudit
+from flows.history.releases import Release, sha256_of
 
 from . import judgement
 from .miniature import AUDIT, IDENTITY, call

@@ -325,12 +325,12 @@ Path(name + ".out").write_text(name)
 SEND = """
 from pathlib import Path
 from concurrent.futures import ThreadPoolExecutor
-from flows.environment import prepare
+from flows.ground.environment import prepare
 root = Path.cwd()
 prepare(root)
-from flows.placement import Need
-from flows.remote import pools_of
-from flows.stages import Listener, Runner, Running, alive
+from flows.execution.placement import Need
+from flows.workers.pools import pools_of
+from flows.execution.stage import Listener, Runner, Running, alive
 from tasks.supervision import end_self, follow_run
 with alive(root / ".saliency" / "send.lock") as held:
     runner = Runner(root, root / ".saliency" / "logs" / "send", Running(), held)

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from flows.server import answers, free_port
-from flows.stages import alive
+from flows.execution.stage import alive
+from flows.ground.server import answers, free_port
 from tasks.supervision import RUN
 
 from .miniature import ROOT, environment
@@ -158,7 +158,7 @@ class Server:
             self._process = subprocess.Popen(
                 [
                     sys.executable,
-                    *["-m", "flows.server", "--host", "127.0.0.1", "--port"],
+                    *["-m", "flows.ground.server", "--host", "127.0.0.1", "--port"],
                     str(self._port),
                 ],
                 cwd=ROOT,

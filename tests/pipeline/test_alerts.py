@@ -165,14 +165,14 @@ def server(clone, web, mail, root):
     }
     with (clone / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.server", "--host", "127.0.0.1", "--port", port],
+            [sys.executable, "-m", "flows.ground.server", "--host", "127.0.0.1", "--port", port],
             cwd=root,
             env=environment,
             stdout=log,
             stderr=log,
         )
     url = f"http://127.0.0.1:{port}/api"
-    from flows.server import answers
+    from flows.ground.server import answers
 
     until = time.monotonic() + 120
     while not answers(url):
@@ -242,8 +242,8 @@ def call(clone, server):
 REGISTER = """
 import asyncio, json, os, sys
 from pathlib import Path
-from flows.schedule import read_schedule
-from flows.telling import PREFIX, register, take_addresses
+from flows.serving.schedule import read_schedule
+from flows.serving.automations import PREFIX, register, take_addresses
 from prefect.client.orchestration import get_client
 root = Path.cwd()
 alerts = read_schedule(root).alerts
@@ -272,10 +272,10 @@ asyncio.run(main())
 ENDED = """
 import json, sys
 from pathlib import Path
-from flows.deployments import _tell
-from flows.reaudit import Finding
+from flows.serving.deployments import _tell
+from flows.history.reaudit import Finding
 import logging
-import flows.deployments as d
+import flows.serving.deployments as d
 d.get_run_logger = lambda: logging.getLogger("audit")
 print(_tell(Path.cwd(), Finding(**json.loads(sys.argv[1])), "schedule"))
 """
@@ -360,7 +360,7 @@ def test_a_person_can_try_it(registered, clone, server):
 ALERT = """
 import contextlib, io
 from pathlib import Path
-from flows.telling import try_alerts
+from flows.serving.automations import try_alerts
 said = io.StringIO()
 with contextlib.redirect_stderr(said):
     code = try_alerts(Path.cwd())
@@ -390,8 +390,8 @@ import json, sys
 from datetime import datetime
 from pathlib import Path
 from prefect.client.orchestration import get_client
-from flows.schedule import read_schedule
-from flows.signs import Memory, asking, look
+from flows.serving.schedule import read_schedule
+from flows.serving.watchdog import Memory, asking, look
 root = Path.cwd()
 schedule = read_schedule(root)
 deployment = sys.argv[1]
@@ -479,7 +479,7 @@ def test_a_worker_that_dies_is_told_once_and_one_that_is_ended_is_not(
 
 WORKERS = """
 from prefect.client.orchestration import get_client
-from flows.signs import asking, workers
+from flows.serving.watchdog import asking, workers
 with get_client(sync_client=True) as client:
     print(*[worker["name"] for worker in workers(asking(client))])
 """
@@ -487,8 +487,8 @@ with get_client(sync_client=True) as client:
 WORK = """
 import sys
 from pathlib import Path
-from flows.run import interruptible
-from flows.worker import serve_stages
+from flows.ground.console import interruptible
+from flows.workers.worker import serve_stages
 name = sys.argv[1]
 interruptible()
 try:
@@ -505,7 +505,8 @@ def test_it_is_told_when_nobody_serves_any_more(clone, call, web):
     (clone / "deploy" / "serve.yaml").write_text(yaml.safe_dump(tree))
     call(REGISTER, "apart")
     call(
-        "from pathlib import Path; from flows.alerts import letter; from flows.events import *;"
+        "from pathlib import Path; from flows.serving.alerts import letter;"
+        "from flows.serving.events import *;"
         "facts = {'who': 'what serves the audits'};"
         "emit(SERVING, 'clone', letter('silent', Path.cwd(), facts), 'serving')",
     )

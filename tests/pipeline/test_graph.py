@@ -8,8 +8,8 @@ import sys
 import pytest
 from dvc.repo import Repo
 
-from flows.effort import Efforts
-from flows.graph import read_graph
+from flows.execution.effort import Efforts
+from flows.execution.graph import read_graph
 from tasks.params import KEYS, read_tree
 
 

@@ -15,8 +15,8 @@ import psutil
 import pytest
 import yaml
 
-from flows.recovery import COPY, mend, remember
-from flows.stages import Runner, Running, alive
+from flows.execution.recovery import COPY, mend, remember
+from flows.execution.stage import Runner, Running, alive
 
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
@@ -166,7 +166,7 @@ def flow_over_one_stage(small, root):
     import os, sys
     sys.path.insert(0, {str(root)!r})
     from pathlib import Path
-    from flows.stages import Runner, Running, alive
+    from flows.execution.stage import Runner, Running, alive
     root = Path.cwd()
     with alive(root / ".saliency" / "alive.lock") as held:
         Runner(root, root / ".saliency" / "logs", Running(), held).run("long", {{"PATH": {PATH!r}}})

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from flows.provenance import trace_metric
+from flows.lineage.provenance import trace_metric
 from saliency_audit.datasets.phantom_skin import PhantomSkin
 from tasks.artifacts import read_columns
 from tasks.report.origins import leaves, origin_of, rows_of

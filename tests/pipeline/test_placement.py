@@ -35,12 +35,12 @@ json.dump({**seen, "span": [started, time.time()]}, open(sys.argv[1] + ".json", 
 RUN = """
 import json, sys
 from pathlib import Path
-from flows.environment import prepare
+from flows.ground.environment import prepare
 prepare(Path.cwd())
-from flows.audit import audit
-from flows.graph import Node
-from flows.placement import Machine, Need
-from flows.watch import Watch
+from flows.execution.flow import audit
+from flows.execution.graph import Node
+from flows.execution.placement import Machine, Need
+from flows.execution.observers import Watch
 meta = json.loads(sys.argv[1])
 graph = {n: Node(n, frozenset(), ("new",), 0, m, "") for n, m in meta.items()}
 needs = {n: Need.of(n, m) for n, m in meta.items()}

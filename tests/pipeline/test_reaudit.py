@@ -13,14 +13,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import yaml
 
-from flows.audits import past_audits
-from flows.git import commit_of, show
-from flows.imports import newest
-from flows.pending import announce, pending
-from flows.reaudit import reaudit
-from flows.registry import Release, permitted, sha256_of
-from flows.schedule import read_schedule
-from flows.subject import subject_of
+from flows.ground.git import commit_of, show
+from flows.history.imports import newest
+from flows.history.past_audits import past_audits
+from flows.history.reaudit import reaudit
+from flows.history.releases import Release, permitted, sha256_of
+from flows.history.subject import subject_of
+from flows.serving.pending import announce, pending
+from flows.serving.schedule import read_schedule
 from saliency_audit.errors import AuditError, DataError, ModelError, ParameterError
 
 AUDIT = "skin-given"
@@ -417,7 +417,7 @@ def test_models_and_data_of_the_past_are_compared_in_one_table(main, first, seco
 
 
 def test_a_digest_stands_for_the_revision_that_brought_it(main, models, second):
-    from flows.backfill import resolve
+    from flows.cli.backfill import resolve
 
     tracked = yaml.safe_load(show(main.path, "HEAD", "classifiers/given/weights.safetensors.dvc"))
     md5 = tracked["outs"][0]["md5"]

@@ -21,8 +21,14 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from flows.git import commit_of
-from flows.run_record import MachineRecord, machine_here, machine_of, recorded_machine, records
+from flows.execution.run_record import (
+    MachineRecord,
+    machine_here,
+    machine_of,
+    recorded_machine,
+    records,
+)
+from flows.ground.git import commit_of
 
 AUDIT = "phantom_skin-tiny"
 

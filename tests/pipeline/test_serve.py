@@ -23,8 +23,8 @@ import psutil
 import pytest
 import yaml
 
-from flows.audits import past_audits
-from flows.registry import sha256_of
+from flows.history.past_audits import past_audits
+from flows.history.releases import sha256_of
 
 AUDIT = "skin-given"
 #: Seconds that an audit may take on a busy machine.

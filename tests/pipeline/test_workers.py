@@ -140,14 +140,14 @@ def server(database, network, tmp_path_factory, root):
     }
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.server", "--host", address, "--port", port],
+            [sys.executable, "-m", "flows.ground.server", "--host", address, "--port", port],
             cwd=root,
             env=environment,
             stdout=log,
             stderr=log,
         )
     url = f"http://{address}:{port}/api"
-    from flows.server import answers
+    from flows.ground.server import answers
 
     until = time.monotonic() + 120
     while not answers(url):
@@ -248,7 +248,7 @@ def test_the_result_is_that_of_one_machine(audited, main, reproduced):
 
 def test_stages_that_start_together_all_get_their_commit(new_checkout, tmp_path):
     """Each fetches what its clone lacks; git itself refuses fetches of one branch side by side."""
-    from flows.worker import _checkout
+    from flows.workers.worker import _checkout
 
     main = new_checkout()
     commit(main, "base")
@@ -353,12 +353,12 @@ SEND = """
 import json, sys
 from pathlib import Path
 from concurrent.futures import ThreadPoolExecutor
-from flows.environment import prepare
+from flows.ground.environment import prepare
 root = Path.cwd()
 prepare(root)
-from flows.placement import Need
-from flows.remote import pools_of
-from flows.stages import Listener, Runner, Running, alive
+from flows.execution.placement import Need
+from flows.workers.pools import pools_of
+from flows.execution.stage import Listener, Runner, Running, alive
 with alive(root / ".saliency" / "send.lock") as held:
     runner = Runner(root, root / ".saliency" / "logs" / "send", Running(), held)
     pools = pools_of(root)

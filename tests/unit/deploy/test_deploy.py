@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.alerts import Alerts, letter, plain, said
-from flows.schedule import read_schedule
-from flows.telling import mail_address, take_addresses
+from flows.serving.alerts import Alerts, letter, plain, said
+from flows.serving.automations import mail_address, take_addresses
+from flows.serving.schedule import read_schedule
 from saliency_audit.errors import ParameterError
 from tasks.params import read_tree
 
@@ -73,7 +73,7 @@ class TestImage:
         assert not [verb for verb, _ in instructions[last:] if verb in ("RUN", "COPY", "ADD")]
 
     def test_telemetry_is_off(self, instructions):
-        from flows.environment import TELEMETRY_OFF
+        from flows.ground.environment import TELEMETRY_OFF
 
         environment = dict(
             pair.split("=", 1)
@@ -291,7 +291,7 @@ def understood(arguments):
     """Have the command line parse arguments, as far as before it does anything."""
     from typer.main import get_command
 
-    from flows.command import app
+    from flows.cli.app import app
 
     group = get_command(app)
     command = group.commands[arguments[0]]
@@ -355,7 +355,7 @@ def test_one_pod_serves():
 
 
 def test_pools_of_the_templates_are_ones_that_a_stage_may_name():
-    from flows.placement import Need
+    from flows.execution.placement import Need
 
     assert Need.of("explain", {"pool": "gpu"}).pool == "gpu"
     assert read_tree(ROOT / "params.yaml")
@@ -424,7 +424,7 @@ class TestAlerts:
     def test_a_mail_server_is_reached_as_its_address_says(self, server, secure, mode, user, port):
         from apprise import Apprise
 
-        from flows.alerts import Email
+        from flows.serving.alerts import Email
 
         box = Email(("a@x.org", "b@x.org"), "from@x.org", "SMTP")
         sender = Apprise.instantiate(mail_address(server, box, "SMTP"))
@@ -447,7 +447,7 @@ class TestAlerts:
         ],
     )
     def test_what_is_no_mail_server_is_refused_without_showing_it(self, server, expected):
-        from flows.alerts import Email
+        from flows.serving.alerts import Email
 
         box = Email(("a@x.org",), "from@x.org", "SMTP")
         with pytest.raises(ParameterError) as error:

@@ -18,9 +18,9 @@ import networkx
 import pytest
 import yaml
 
-from flows.placement import Need
-from flows.schedule import read_schedule
-from flows.validation import check_parameters
+from flows.execution.placement import Need
+from flows.ground.parameters import check_parameters
+from flows.serving.schedule import read_schedule
 from saliency_audit.errors import ParameterError
 from saliency_audit.models.specification import read_specification
 from tasks.params import KEYS as PARAMETER_KEYS
@@ -254,7 +254,7 @@ def test_every_target_is_explained(root):
 def test_every_saliency_audit_command_that_is_named_exists():
     from typer.main import get_command
 
-    from flows.command import app
+    from flows.cli.app import app
 
     known = get_command(app).commands
     named = named_after("saliency-audit")
@@ -272,7 +272,7 @@ def test_every_saliency_audit_command_that_is_named_exists():
 def test_every_saliency_audit_command_is_explained(root):
     from typer.main import get_command
 
-    from flows.command import app
+    from flows.cli.app import app
 
     explained = (root / "docs" / "commands.md").read_text("utf-8")
     for command in get_command(app).commands:
@@ -286,12 +286,13 @@ def test_every_module_that_is_run_exists():
 
 
 def test_the_exit_codes_that_are_listed_are_those_of_the_commands(root):
-    from flows import check, reproduce, run, trace
+    from flows.cli import check, reproduce, run, trace
+    from flows.ground import console
     from tasks import stage
 
     page = (root / "docs" / "commands.md").read_text("utf-8")
     listed = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
-    used = {run.DONE, run.FAILED, run.STOPPED, run.BUSY, run.INTERRUPTED}
+    used = {console.DONE, run.FAILED, run.STOPPED, console.BUSY, run.INTERRUPTED}
     used |= {reproduce.DIFFERS, trace.DIFFERS, check.STOPPED}
     of_stages = {stage.BUG, stage.BAD_PARAMETER, stage.FAILED, stage.STOPPED, stage.INTERRUPTED}
     assert listed == used | of_stages

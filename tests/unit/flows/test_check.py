@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
-from flows.command import app
+from flows.cli.app import app
 from tasks.artifacts import write_table
 from tasks.tables.history import HISTORY
 

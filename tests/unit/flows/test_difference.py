@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from flows.comparison import DIFFERENT, IDENTICAL, WITHIN, compare
-from flows.difference import Tolerance, text_differences, tree_differences
-from flows.training_band import IN_BAND, Band, compare_trainings
+from flows.reproduction.comparison import DIFFERENT, IDENTICAL, WITHIN, compare
+from flows.reproduction.training_band import IN_BAND, Band, compare_trainings
+from flows.reproduction.values import Tolerance, text_differences, tree_differences
 from tasks.artifacts import write_table
 from tasks.tables.history import HISTORY
 from tasks.tables.saliency import saliency

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from flows.effort import Efforts
+from flows.execution.effort import Efforts
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.estimate import Left, Underway, time_left
+from flows.execution.estimate import Left, Underway, time_left
 
 #: A graph of stages, each needing some of those before it, with whole seconds.
 graphs = st.lists(

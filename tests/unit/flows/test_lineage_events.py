@@ -13,10 +13,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import yaml
 
-from flows.graph import Node
-from flows.lineage_events import Code, Events, address, redacted
-from flows.lineage_sending import Sender, events_file, kept_file
-from flows.stages import Outcome
+from flows.execution.graph import Node
+from flows.execution.stage import Outcome
+from flows.lineage.openlineage_events import Code, Events, address, redacted
+from flows.lineage.openlineage_sending import Sender, events_file, kept_file
 
 RUN = "20260101T000000Z"
 SECRET = "a-key-nobody-should-see"

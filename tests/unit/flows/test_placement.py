@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.placement import Machine, Need, Place, gpus_here, memory_here
+from flows.execution.placement import Machine, Need, Place, gpus_here, memory_here
 from saliency_audit.errors import ParameterError
 
 needs = st.builds(

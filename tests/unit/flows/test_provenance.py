@@ -9,9 +9,9 @@ import subprocess
 
 import pytest
 
-from flows.artifacts import opened
-from flows.provenance import trace_metric
-from flows.records import digests, read_records, recording_commits
+from flows.lineage.provenance import trace_metric
+from flows.records.artifacts import opened
+from flows.records.stages import digests, read_records, recording_commits
 from saliency_audit.errors import ParameterError
 
 STAGES = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 import yaml
 
-from flows.validation import check_parameters
+from flows.ground.parameters import check_parameters
 from saliency_audit.errors import ParameterError
 from tasks.params import build, load, read_tree
 

@@ -1,0 +1,190 @@
+"""`saliency-audit serve`: audits on a schedule, and when a classifier or the data changed."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from flows.execution.stage import alive
+from flows.ground.console import complain, interruptible
+from flows.ground.git import commit_of, refuse_dirty
+from flows.ground.server import SECRET, served, use_running
+from flows.ground.worktrees import listed
+from flows.serving.alerts import said
+from flows.serving.automations import register, take_addresses
+from flows.serving.events import DATASET_CHANGED, RETRAINED
+from flows.serving.schedule import Schedule, read_schedule
+from flows.serving.watchdog import watch_signs
+from saliency_audit.errors import AuditError, ParameterError
+from tasks import places
+from tasks.stage import INTERRUPTED
+from tasks.supervision import RUN, ended
+
+#: Seconds that audits in progress may take to end.
+PATIENCE = 30.0
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.schedules import CronSchedule
+
+
+def serve_audits(root: Path, config: Path | None, host: str, port: int) -> int:
+    """Serve until interrupted; gives the exit code."""
+    console = Console(stderr=True)
+    interruptible()
+    try:
+        schedule = read_schedule(root, config)
+        refuse_dirty(root, "serve")
+        commit = commit_of(root, schedule.revision)
+        _check_host(host)
+        cron = _cron(schedule)
+        ways = take_addresses(schedule.alerts)
+        apart = use_running(root) is not None
+        if config is not None:
+            from flows.serving.deployments import CONFIG
+
+            os.environ[CONFIG] = str(config)
+        with alive(root / places.LOCAL / "serve.lock") as held:
+            # The server and the audits in progress end with this process, however that ends.
+            os.environ[RUN] = str(held.resolve())
+            with served(root, host, port) as url:
+                _say(console, root, schedule, commit, url)
+                asyncio.run(register(root, schedule.alerts, ways, apart))
+                try:
+                    asyncio.run(_serve(root, schedule, _deployments(schedule, cron)))
+                finally:
+                    _await_audits(root)
+    except AuditError as error:
+        return complain(console, error)
+    except (KeyboardInterrupt, SystemExit):
+        # Prefect's runner takes SIGTERM itself, ends its runs, and exits with 0.
+        pass
+    console.print("no longer serving", highlight=False)
+    return INTERRUPTED
+
+
+def _await_audits(root: Path) -> None:
+    """Wait until the audits in progress, which were asked to end, have ended.
+
+    Their runs tell the server how they end, and would look for it for a minute were it gone.
+    """
+    until = time.monotonic() + PATIENCE
+    locks = [audit.path / places.LOCAL / "run.lock" for audit in listed(root)]
+    while not all(ended(lock) for lock in locks) and time.monotonic() < until:
+        time.sleep(0.2)
+
+
+def _check_host(host: str) -> None:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        raise ParameterError(
+            f"--host is {host!r}: give an address of this machine, such as 127.0.0.1"
+        ) from None
+
+
+def _cron(schedule: Schedule) -> CronSchedule | None:
+    from prefect.client.schemas.schedules import CronSchedule
+
+    if schedule.cron is None:
+        return None
+    try:
+        return CronSchedule(cron=schedule.cron, timezone=schedule.timezone)
+    except ValueError as error:
+        raise ParameterError(
+            f"cron is {schedule.cron!r}, timezone {schedule.timezone!r}: "
+            f"{str(error).splitlines()[-1].strip()}: give five fields, such as 0 3 * * *, and a "
+            "zone such as UTC or Europe/Rome"
+        ) from None
+
+
+def _say(console: Console, root: Path, schedule: Schedule, commit: str, url: str) -> None:
+    lines = [
+        f"serving audits of {schedule.revision} ({commit[:12]}) at {url.removesuffix('/api')}",
+        f"  its password is in {root / SECRET}",
+        f"  on schedule: {schedule.cron or 'never'}, {schedule.timezone}",
+        f"  on the events {RETRAINED} and {DATASET_CHANGED}",
+        "  looking for newer weights and data: "
+        + (f"every {schedule.watch_minutes:g} minutes" if schedule.watch_minutes else "never"),
+        f"  weights may come from: {', '.join(schedule.models) or 'nowhere'}",
+        f"  each audit is committed as audit/<date>-<digest>, pushed to: {schedule.push or 'none'}",
+        f"  told: {said(schedule.alerts)}",
+    ]
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _deployments(schedule: Schedule, cron: CronSchedule | None) -> list[Any]:
+    """Give the deployments. Their runs queue at the runner, which does one at a time.
+
+    A deployment's own concurrency limit would do that, too, but in Prefect 3.8 a run of it that
+    waits for its process may lose its slot and be cancelled, and with it the event.
+    """
+    from prefect.events import DeploymentEventTrigger
+
+    from flows.serving.deployments import re_audit, watch
+
+    named = {key: _from(f"payload.{key}") for key in ("classifier", "reference", "digest")}
+    deployments: list[Any] = [
+        re_audit.to_deployment(
+            "audits",
+            schedules=[cron] if cron else [],
+            triggers=[
+                DeploymentEventTrigger(
+                    name="a classifier was retrained",
+                    expect={RETRAINED},
+                    match={"prefect.resource.id": "saliency-audit.classifier.*"},
+                    parameters={"reason": RETRAINED, **named, "at": _from("occurred")},
+                ),
+                DeploymentEventTrigger(
+                    name="data changed",
+                    expect={DATASET_CHANGED},
+                    match={"prefect.resource.id": "saliency-audit.dataset.*"},
+                    parameters={"reason": DATASET_CHANGED},
+                ),
+            ],
+            description="Audits the served revision in a worktree; a branch for each audit.",
+            tags=["saliency-audit"],
+        )
+    ]
+    if schedule.watch_minutes:
+        deployments.append(
+            watch.to_deployment(
+                "newer",
+                interval=timedelta(minutes=schedule.watch_minutes),
+                description="Looks for newer weights and data.",
+                tags=["saliency-audit"],
+            )
+        )
+    return deployments
+
+
+async def _serve(root: Path, schedule: Schedule, deployments: list[Any]) -> None:
+    """Register the deployments and run what comes due, one at a time, until cancelled."""
+    from prefect.client.orchestration import get_client
+    from prefect.runner import Runner
+
+    # One at a time: a newer digest waits its turn behind a running audit.
+    runner = Runner(name="saliency-audit", limit=1, pause_on_shutdown=False)
+    known: list[Any] = []
+    for deployment in deployments:
+        known.append(await runner.add_deployment(deployment))  # type: ignore[misc]
+    async with get_client() as client:
+        # What changed while nobody served.
+        await client.create_flow_run_from_deployment(known[0], parameters={"reason": "start"})
+    done = watch_signs(root, schedule, str(known[0]))
+    try:
+        await runner.start()
+    finally:
+        done.set()
+
+
+def _from(key: str) -> dict[str, Any]:
+    """Have Prefect take a parameter from the event."""
+    return {"__prefect_kind": "jinja", "template": f"{{{{ event.{key} }}}}"}
