@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from saliency_audit.errors import ParameterError
+from saliency_audit.parameters import Checked
+from saliency_audit.ranges import Count
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Compute:
+class Compute(Checked):
     """Where and how models run.
 
     ``threads``: CPU threads per process (1 or more); ``batch``: images per call of a model (1 or
@@ -33,23 +35,21 @@ class Compute:
 
     >>> Compute(batch=0)
     Traceback (most recent call last):
-    saliency_audit.errors.ParameterError: compute.batch is 0: give 1 or more
+    saliency_audit.errors.ParameterError: batch is 0: give 1 or more
     """
 
-    threads: int = 1
-    batch: int = 32
+    threads: Count = 1
+    batch: Count = 32
     precision: Literal["float32", "tfloat32", "bfloat16"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
     channels_last: bool = True
 
     def __post_init__(self) -> None:
-        """Check the ranges; raises ParameterError."""
-        for name in ("threads", "batch"):
-            if getattr(self, name) < 1:
-                raise ParameterError(f"compute.{name} is {getattr(self, name)}: give 1 or more")
+        """Check the ranges, and precision beside device; raises ParameterError."""
+        super().__post_init__()
         if self.precision == "tfloat32" and self.device != "cuda":
             raise ParameterError(
-                "compute.precision is tfloat32, which only a CUDA device has: give float32, "
+                "precision is tfloat32, which only a CUDA device has: give float32, "
                 "bfloat16, or device cuda"
             )
 

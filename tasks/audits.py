@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from saliency_audit.errors import ParameterError
-from saliency_audit.ranges import check_at_least
+from saliency_audit.parameters import Checked
+from saliency_audit.ranges import Count, Distinct, Interval, Length, PositiveShare, Seed, Text
+
+#: Names of methods, each once.
+Names = Annotated[tuple[Text, ...], Distinct()]
+#: The methods of an audit: one, at least.
+Methods = Annotated[tuple[Text, ...], Length(1), Distinct()]
+#: Which splits are explained.
+Splits = Annotated[tuple[Literal["validation", "test"], ...], Length(1), Distinct()]
 
 
 @dataclass(frozen=True)
-class Audit:
+class Audit(Checked):
     """A dataset and a classifier.
 
     ``dataset``: a key of ``datasets``; ``classifier``: a folder of ``classifiers/``; ``images``:
     how many images of validation and test to explain (1 or more; None for all).
     """
 
-    dataset: str
-    classifier: str
-    images: int | None = None
-
-    def __post_init__(self) -> None:
-        """Check the range; raises ParameterError."""
-        if self.images is not None and self.images < 1:
-            raise ParameterError(
-                f"images is {self.images}: give 1 or more, or leave it out for all"
-            )
+    dataset: Text
+    classifier: Text
+    images: Count | None = None
 
 
 @dataclass(frozen=True)
-class PredictParameters:
+class PredictParameters(Checked):
     """What is predicted and what of it is explained.
 
     ``rule``: for multi-class, the highest score or per-class thresholds (Eq 2);
@@ -41,64 +41,42 @@ class PredictParameters:
 
     rule: Literal["argmax", "thresholds"] = "argmax"
     explain_labels: Literal["predicted", "predicted_or_top1"] = "predicted"
-    splits: tuple[Literal["validation", "test"], ...] = ("validation", "test")
-    background: int = 100
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check the ranges; raises ParameterError."""
-        check_at_least(1, background=self.background)
-        if not self.splits:
-            raise ParameterError("splits is empty: give validation, test or both")
+    splits: Splits = ("validation", "test")
+    background: Count = 100
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)
-class MeasureParameters:
+class MeasureParameters(Checked):
     """How maps become numbers.
 
     ``kept_fraction``: q, the share of pixels in an explanation, in (0, 1]; ``control_seed``: of
     the shuffled control.
     """
 
-    kept_fraction: float = 0.05
-    control_seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check the range; raises ParameterError."""
-        if not 0 < self.kept_fraction <= 1:
-            raise ParameterError(
-                f"kept_fraction is {self.kept_fraction}: give more than 0, at most 1"
-            )
+    kept_fraction: PositiveShare = 0.05
+    control_seed: Seed = 0
 
 
 @dataclass(frozen=True)
-class AgreementParameters:
+class AgreementParameters(Checked):
     """How the methods' agreement is counted (XAIMed §3.2).
 
     ``grid``: cells per side (2 or more); ``methods``: those that vote in the paper's count.
     """
 
-    grid: int = 3
-    methods: tuple[str, ...] = ("lime", "rise", "gradcam", "gradcam_plus_plus")
-
-    def __post_init__(self) -> None:
-        """Check the range; raises ParameterError."""
-        check_at_least(2, grid=self.grid)
+    grid: Annotated[int, Interval(ge=2)] = 3
+    methods: Names = ("lime", "rise", "gradcam", "gradcam_plus_plus")
 
 
 @dataclass(frozen=True)
-class ReportParameters:
+class ReportParameters(Checked):
     """What the report shows.
 
     ``gallery``: right and wrong predictions shown, each (0 or more); ``seed``: of their choice and
     of resampling; ``replicates``: bootstrap replicates of an interval (100 or more).
     """
 
-    gallery: int = 6
-    seed: int = 0
-    replicates: int = 1000
-
-    def __post_init__(self) -> None:
-        """Check the ranges; raises ParameterError."""
-        check_at_least(0, gallery=self.gallery)
-        check_at_least(100, replicates=self.replicates)
+    gallery: Annotated[int, Interval(ge=0)] = 6
+    seed: Seed = 0
+    replicates: Annotated[int, Interval(ge=100)] = 1000

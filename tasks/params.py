@@ -1,30 +1,36 @@
-"""params.yaml, read and checked: every key is known, every value is in its range.
+"""params.yaml, read and checked: every key is known, every value is what its declaration says.
 
-A parameter is declared once, as a frozen dataclass beside the code that uses
-it. Which dataclass stands behind which key is told here by name, so that
-knowing a parameter does not mean depending on its code.
+A parameter is declared once, as a field of a frozen dataclass beside the code that uses it. Which
+dataclass stands behind which key is told here by name, so that knowing a parameter does not mean
+depending on its code. A stage is refused what is wrong in the keys that it declares, and
+`saliency-audit check` what is wrong in any: by the same functions.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
-from dataclasses import is_dataclass
+import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from saliency_audit import naming
+from saliency_audit import naming, parameters
 from saliency_audit.errors import ParameterError
+from saliency_audit.plain_yaml import read_yaml
 from tasks.places import PARAMS
 
 T = TypeVar("T")
 
-#: The sections, and the dataclass behind those that have one of their own; dots lead into a key.
-SECTIONS: Mapping[str, str | None] = {
-    "datasets": None,
-    "audits": None,
-    "methods": None,
-    "method": None,
+#: What errors say first.
+SOURCE = "params.yaml: "
+
+#: The sections and what is declared of each; dots lead into a key. Of ``NAMED`` sections it is what
+#: stands under each name, chosen by what is written there.
+SECTIONS: Mapping[str, str] = {
+    "datasets": "tasks.params:build_source",
+    "audits": "tasks.params:build_audit",
+    "methods": "tasks.audits:Methods",
+    "method": "tasks.params:build_method",
     "split": "saliency_audit.datasets.splitting:SplitParameters",
     "segmenter": "saliency_audit.models.segmenter:SegmenterParameters",
     "predict": "tasks.audits:PredictParameters",
@@ -38,6 +44,10 @@ SECTIONS: Mapping[str, str | None] = {
     "report": "tasks.audits:ReportParameters",
     "compute": "saliency_audit.compute:Compute",
 }
+#: Sections that map names, and what a name is of.
+NAMED: Mapping[str, str] = {"datasets": "dataset", "audits": "audit", "method": "method"}
+#: What such a name may be: it becomes a part of keys, of commands and of folders.
+NAME = re.compile(r"[\w-]+")
 #: The top-level keys.
 KEYS = tuple(dict.fromkeys(section.partition(".")[0] for section in SECTIONS))
 
@@ -65,20 +75,103 @@ class Parameters:
 
 
 def load(declared: Iterable[str], path: Path = PARAMS) -> Parameters:
-    """Read params.yaml for a stage; raises ParameterError naming a wrong top-level key."""
-    return Parameters(read_tree(path), declared)
+    """Read params.yaml for a stage, and check what the stage declares; raises ParameterError."""
+    tree, keys = read_tree(path), tuple(declared)
+    check_declared(tree, keys)
+    return Parameters(tree, keys)
+
+
+def check_declared(tree: Mapping[str, Any], declared: Iterable[str]) -> None:
+    """Raise ParameterError for the first of the dotted keys whose value is not as declared.
+
+    Where keys refer to each other, that is checked where all of them are declared.
+    """
+    keys = tuple(declared)
+    for key in keys:
+        check_key(tree, key)
+    for needed, check in RELATIONS:
+        if all(any(key in (need, need.partition(".")[0]) for key in keys) for need in needed):
+            check(tree)
+
+
+def check_key(tree: Mapping[str, Any], key: str) -> None:
+    """Raise ParameterError unless the value at a dotted key is as declared, with all below it."""
+    section = next((s for s in SECTIONS if key == s or key.startswith(f"{s}.")), None)
+    if section is None:
+        for below in (s for s in SECTIONS if s.startswith(f"{key}.")):
+            check_key(tree, below)
+        return
+    value, kind = look_up(tree, key), named(SECTIONS[section])
+    inner = key.removeprefix(section).removeprefix(".")
+    if section in NAMED:
+        _check_names(tree, section, inner)
+    elif inner:
+        _checked_parameter(kind, inner, value, key)
+    else:
+        build(kind, value, key)
+
+
+def _check_names(tree: Mapping[str, Any], section: str, inner: str) -> None:
+    known = look_up(tree, section)
+    if not isinstance(known, Mapping) or not known:
+        raise ParameterError(
+            f"{SOURCE}{section} is {parameters.shown(known)}: give a mapping, with a name for each "
+            f"{NAMED[section]}"
+        )
+    for name in [inner.partition(".")[0]] if inner else known:
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise ParameterError(
+                f"{SOURCE}{section} has the name {parameters.shown(name)}: give one of letters, "
+                "digits, _ and -"
+            )
+        named(SECTIONS[section])(name, known[name])
+
+
+def _checked_parameter(kind: type[Any], name: str, value: Any, key: str) -> None:
+    try:
+        parameters.read_parameter(kind, name, value, key)
+    except ParameterError as error:
+        raise ParameterError(f"{SOURCE}{error}") from None
+
+
+def _methods_have_parameters(tree: Mapping[str, Any]) -> None:
+    for method in tree["methods"]:
+        refuse_unknown({method: None}, tree["method"], "methods: method")
+
+
+def _voters_are_methods(tree: Mapping[str, Any]) -> None:
+    voters = build(named(SECTIONS["agreement"]), tree["agreement"], "agreement").methods
+    refuse_unknown(dict.fromkeys(voters), tree["methods"], "agreement.methods: methods")
+
+
+def _audits_have_datasets(tree: Mapping[str, Any]) -> None:
+    for name, audit in tree["audits"].items():
+        refuse_unknown(
+            {audit["dataset"]: None}, tree["datasets"], f"audits.{name}.dataset: datasets"
+        )
+    audited = {audit["dataset"] for audit in tree["audits"].values()}
+    for dataset in tree["datasets"]:
+        if dataset not in audited:
+            raise ParameterError(
+                f"{SOURCE}no audit uses the dataset {dataset}: add one under audits, or take the "
+                "dataset out"
+            )
+
+
+#: Keys that refer to each other, and what then holds.
+RELATIONS: tuple[tuple[tuple[str, ...], Callable[[Mapping[str, Any]], None]], ...] = (
+    (("methods", "method"), _methods_have_parameters),
+    (("methods", "agreement"), _voters_are_methods),
+    (("audits", "datasets"), _audits_have_datasets),
+)
 
 
 def read_tree(path: Path = PARAMS) -> dict[str, Any]:
     """Read params.yaml as plain values, its top-level keys checked."""
-    import yaml
-
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = read_yaml(path)
     except FileNotFoundError:
         raise ParameterError(f"{path} is missing: run from the root of the repository") from None
-    except yaml.YAMLError as error:
-        raise ParameterError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(tree, dict):
         raise ParameterError(f"{path} holds no parameters: restore it from git")
     refuse_unknown(tree, KEYS, "")
@@ -122,30 +215,12 @@ def refuse_unknown(given: Mapping[Any, Any], known: Iterable[str], where: str) -
     saliency_audit.errors.ParameterError: params.yaml: unknown key shap.sampels: did you
     mean samples?
     """
-    naming.refuse_unknown(given, known, _unknown(where))
-
-
-def _unknown(where: str) -> str:
-    return f"params.yaml: unknown key {where}." if where else "params.yaml: unknown key "
+    naming.refuse_unknown(given, known, f"{SOURCE}unknown key {where}{'.' if where else ''}")
 
 
 def build(kind: type[T], raw: Any, key: str) -> T:
-    """Build a parameter dataclass from plain values; raises ParameterError naming the key."""
-    from pydantic import TypeAdapter, ValidationError
-
-    if is_dataclass(kind):
-        if not isinstance(raw, Mapping):
-            raise ParameterError(f"params.yaml: {key} holds {raw!r}: give a mapping of its keys")
-        naming.refuse_unknown_fields(kind, raw, _unknown(key))
-    try:
-        return TypeAdapter(kind).validate_python(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join([key, *(str(part) for part in first["loc"])])
-        reason = first["msg"].removeprefix("Value error, ")
-        raise ParameterError(
-            f"params.yaml: {place}: {reason} (given: {first['input']!r})"
-        ) from None
+    """Build what stands at a dotted key from plain values; raises ParameterError naming the key."""
+    return parameters.build(kind, raw, key, source=SOURCE)
 
 
 def named(path: str) -> Any:
@@ -160,6 +235,19 @@ def build_source(dataset: str, raw: Any) -> Any:
 
     key = f"datasets.{dataset}"
     if not isinstance(raw, Mapping) or "kind" not in raw:
-        raise ParameterError(f"params.yaml: {key} has no kind: give one of {', '.join(SOURCES)}")
-    naming.refuse_unknown([raw["kind"]], SOURCES, f"params.yaml: {key}.kind: unknown source ")
+        raise ParameterError(f"{SOURCE}{key} has no kind: give one of {', '.join(SOURCES)}")
+    naming.refuse_unknown([raw["kind"]], SOURCES, f"{SOURCE}{key}.kind: unknown source ")
     return build(named(SOURCES[raw["kind"]]), raw, key)
+
+
+def build_audit(audit: str, raw: Any) -> Any:
+    """Build an audit from what is written under its name."""
+    return build(named("tasks.audits:Audit"), raw, f"audits.{audit}")
+
+
+def build_method(method: str, raw: Any) -> Any:
+    """Build a method from its parameters, by its name or their ``class``."""
+    try:
+        return named("saliency_audit.attribution.registry:method_from_parameters")(method, raw)
+    except ParameterError as error:
+        raise ParameterError(f"{SOURCE}method.{method}: {error}") from None

@@ -23,18 +23,15 @@ from saliency_audit.attribution.method import (
     RawMap,
     background_of,
 )
-from saliency_audit.attribution.parameters import (
-    build,
-    described,
-    parameter_types,
-)
+from saliency_audit.attribution.parameters import described
 from saliency_audit.attribution.scores import Score, explained_scores
 from saliency_audit.attribution.seeds import global_seed, legacy_seed
 from saliency_audit.attribution.shap import Sign
 from saliency_audit.compute import evaluating
 from saliency_audit.errors import ModelError, ParameterError
 from saliency_audit.naming import refuse_unknown
-from saliency_audit.ranges import check_at_least
+from saliency_audit.parameters import build, parameter_types
+from saliency_audit.ranges import Count, Seed, Text
 
 if TYPE_CHECKING:
     import torch
@@ -64,19 +61,18 @@ class Captum(Method):
     sign: Sign = "positive"
     arguments: Mapping[str, Any] = field(default_factory=dict)
     score: Score = "logit"
-    block: str | None = None
-    patches: int = 8
-    seed: int = 0
+    block: Text | None = None
+    patches: Count = 8
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         """Check class, names, types and ranges; raises ParameterError."""
+        super().__post_init__()
         kind = captum_class(self.class_name)
-        check_at_least(1, patches=self.patches)
         if self.score == "probability" and not kind.reads_function:
             raise ParameterError(f"captum:{kind.name} explains score logit alone")
         if self.block is not None and not kind.reads_layer:
             raise ParameterError(f"captum:{kind.name} explains pixels: leave block out")
-        check_at_least(0, seed=self.seed)
         refuse_unknown(self.arguments, kind.options, "unknown parameter ")
         for name, value in self.arguments.items():
             _check_argument(name, value, kind.options[name])

@@ -20,6 +20,7 @@ from saliency_audit.attribution.blocks import INPUT, explained_block
 from saliency_audit.attribution.method import Cost, Explainer, Method, RawMap
 from saliency_audit.compute import evaluating
 from saliency_audit.errors import ModelError
+from saliency_audit.ranges import Text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -83,7 +84,7 @@ class ClassActivation(Method):
     named gives its own. Bilinear, ``align_corners=False``.
     """
 
-    block: str | None = None
+    block: Text | None = None
 
     @staticmethod
     @abstractmethod

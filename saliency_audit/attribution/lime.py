@@ -24,8 +24,7 @@ from saliency_audit.attribution.surrogate import (
     proximity,
 )
 from saliency_audit.compute import evaluating
-from saliency_audit.errors import ParameterError
-from saliency_audit.ranges import check_at_least
+from saliency_audit.ranges import Count, NotNegative, Positive, Seed, Share
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,24 +55,16 @@ class Lime(Perturbation):
     """
 
     #: As near to the limit as 1,000 independent ones.
-    samples: int = 333
+    samples: Count = 333
     design: Design = "orthogonal"
-    seed: int = 0
+    seed: Seed = 0
     score: Score = "probability"
-    kernel_width: float = 0.25
-    alpha: float = 1.0
-    segmentation_size: int = 224
-    kernel_size: float = 4
-    max_dist: float = 200
-    ratio: float = 0.2
-
-    def __post_init__(self) -> None:
-        """Check the ranges; raises ParameterError."""
-        check_at_least(1, samples=self.samples, segmentation_size=self.segmentation_size)
-        check_at_least(0, alpha=self.alpha, seed=self.seed)
-        if not self.kernel_width > 0:
-            raise ParameterError(f"kernel_width is {self.kernel_width}: give a number above 0")
-        self._quickshift()
+    kernel_width: Positive = 0.25
+    alpha: NotNegative = 1.0
+    segmentation_size: Count = 224
+    kernel_size: Positive = 4
+    max_dist: Positive = 200
+    ratio: Share = 0.2
 
     def _quickshift(self) -> Quickshift:
         return Quickshift(self.segmentation_size, self.kernel_size, self.max_dist, self.ratio)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saliency_audit.errors import DataError, ParameterError
+from saliency_audit.parameters import Checked
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,8 +79,8 @@ class Explainer(ABC):
         """Explain labels of images that have been checked."""
 
 
-class Method(ABC):
-    """An explanation method: a frozen dataclass of its own parameters that explains.
+class Method(Checked, ABC):
+    """An explanation method: a frozen dataclass of its own parameters, checked, that explains.
 
     The map of an image depends on its pixels, its key, the label and the parameters, never on
     the images beside it, nor on the other labels asked.

@@ -17,7 +17,7 @@ from saliency_audit.attribution.perturbation import Perturbation
 from saliency_audit.attribution.scores import Score, explained_scores
 from saliency_audit.attribution.seeds import legacy_seed
 from saliency_audit.attribution.superpixels import numbered
-from saliency_audit.ranges import check_at_least
+from saliency_audit.ranges import Count, Seed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,14 +35,9 @@ class LimeImageExplainer(Perturbation):
     """
 
     as_given: ClassVar[bool] = True
-    samples: int = 1000
+    samples: Count = 1000
     score: Score = "probability"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check the ranges; raises ParameterError."""
-        check_at_least(1, samples=self.samples)
-        check_at_least(0, seed=self.seed)
+    seed: Seed = 0
 
     def explain_image(
         self,

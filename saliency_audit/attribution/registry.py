@@ -14,14 +14,10 @@ from dataclasses import asdict
 from typing import Any, cast
 
 from saliency_audit.attribution.method import Method
-from saliency_audit.attribution.parameters import (
-    build,
-    described,
-    parameter_defaults,
-    parameter_types,
-)
+from saliency_audit.attribution.parameters import described
 from saliency_audit.errors import ParameterError
 from saliency_audit.naming import hint
+from saliency_audit.parameters import build, parameter_defaults, parameter_types
 
 #: Name to ``module:class``; the class is the dataclass of the method's parameters.
 METHODS: Mapping[str, str] = {

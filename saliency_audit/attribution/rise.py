@@ -14,7 +14,7 @@ from saliency_audit.attribution.perturbation import Perturbation
 from saliency_audit.attribution.random_masks import mask_stream
 from saliency_audit.attribution.scores import Score, explained_scores
 from saliency_audit.errors import ParameterError
-from saliency_audit.ranges import check_at_least
+from saliency_audit.ranges import Count, OpenShare, Seed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,24 +44,21 @@ class Rise(Perturbation):
     """
 
     #: As near to the limit as 4,000 independent ones and the plain estimator.
-    samples: int = 512
-    grid: int = 7
-    visible: float = 0.5
+    samples: Count = 512
+    grid: Count = 7
+    visible: OpenShare = 0.5
     estimator: Literal["centred", "plain"] = "centred"
     design: Design = "orthogonal"
     score: Score = "probability"
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        """Check the ranges; raises ParameterError."""
-        fewest = 2 if self.estimator == "centred" else 1
-        if self.samples < fewest:
+        """Check the ranges, and how they go together; raises ParameterError."""
+        super().__post_init__()
+        if self.estimator == "centred" and self.samples < 2:
             raise ParameterError(
-                f"samples is {self.samples}: estimator {self.estimator} takes {fewest} or more"
+                f"samples is {self.samples}: estimator {self.estimator} takes 2 or more"
             )
-        check_at_least(1, grid=self.grid)
-        if not 0 < self.visible < 1:
-            raise ParameterError(f"visible is {self.visible}: give a probability in (0, 1)")
         if self.design == "orthogonal" and self.visible != 0.5:
             raise ParameterError(
                 f"visible is {self.visible}, but design orthogonal shows half of the cells: give "
@@ -74,7 +71,6 @@ class Rise(Perturbation):
             )
         if self.estimator == "plain" and self.score == "logit":
             raise ParameterError("estimator plain sums scores: give it score probability")
-        check_at_least(0, seed=self.seed)
 
     def explain_image(
         self,

@@ -15,7 +15,7 @@ from saliency_audit.attribution.method import Cost, Explainer, Method, RawMap, b
 from saliency_audit.attribution.quasi_random import line_points
 from saliency_audit.attribution.seeds import generator
 from saliency_audit.compute import evaluating
-from saliency_audit.ranges import check_at_least
+from saliency_audit.ranges import Count, Seed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,14 +43,9 @@ class ExpectedGradients(Method):
 
     name: ClassVar[str]
     as_given: ClassVar[bool] = False
-    samples: int = 200
+    samples: Count = 200
     sign: Sign = "positive"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check the ranges; raises ParameterError."""
-        check_at_least(1, samples=self.samples)
-        check_at_least(0, seed=self.seed)
+    seed: Seed = 0
 
     @property
     def needs_background(self) -> bool:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from saliency_audit.errors import ParameterError
+from saliency_audit.parameters import Checked
+from saliency_audit.ranges import Count, Positive, Share
 
 
 @dataclass(frozen=True)
-class Quickshift:
+class Quickshift(Checked):
     """Quickshift segmentation (Vedaldi and Soatto 2008), with the parameters of the lime package.
 
     ``size``: pixels of the shorter side at which it runs, at least; smaller images are scaled up
@@ -20,20 +21,10 @@ class Quickshift:
     above 0; ``ratio``: weight of colour against space, in [0, 1].
     """
 
-    size: int = 224
-    kernel_size: float = 4
-    max_dist: float = 200
-    ratio: float = 0.2
-
-    def __post_init__(self) -> None:
-        """Check the ranges; raises ParameterError."""
-        if self.size < 1:
-            raise ParameterError(f"size is {self.size}: give 1 pixel or more")
-        for name in ("kernel_size", "max_dist"):
-            if not getattr(self, name) > 0:
-                raise ParameterError(f"{name} is {getattr(self, name)}: give a number above 0")
-        if not 0 <= self.ratio <= 1:
-            raise ParameterError(f"ratio is {self.ratio}: give a number in [0, 1]")
+    size: Count = 224
+    kernel_size: Positive = 4
+    max_dist: Positive = 200
+    ratio: Share = 0.2
 
     def segments(self, image: NDArray[np.float32]) -> NDArray[np.int64]:
         """Give the superpixel of each pixel, (H, W), numbered from 0 without gaps.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -28,11 +28,12 @@ from saliency_audit.datasets.image_files import UnusableFile, read_picture
 from saliency_audit.datasets.mask_scaling import Mask
 from saliency_audit.datasets.polygons import draw_polygon
 from saliency_audit.datasets.sample import Description, Sample, SetAside
-from saliency_audit.datasets.set_aside import check_bound
-from saliency_audit.datasets.source_parameters import check_size
-from saliency_audit.errors import DataError, ParameterError
+from saliency_audit.datasets.source_parameters import Size
+from saliency_audit.errors import DataError
 from saliency_audit.labelling import Labelling, MaskKind
+from saliency_audit.parameters import Checked
 from saliency_audit.progress import Progress, silent
+from saliency_audit.ranges import Length, Share, Text
 
 #: Labels by variant.
 VARIANTS = {"chestxdet10": TEN, "chestxdet13": THIRTEEN}
@@ -41,7 +42,7 @@ IMAGE_FOLDERS = ("images", "images_64", "train_data", "test_data")
 
 
 @dataclass(frozen=True)
-class ChestXDet:
+class ChestXDet(Checked):
     """Source of ChestX-Det: multi-label, a mask per finding, patients as groups.
 
     ``source``: its folder; ``size``: working resolution (H, W), pixels, 8 or more;
@@ -58,22 +59,11 @@ class ChestXDet:
 
     kind: Literal["chestxdet"] = "chestxdet"
     source: str = ""
-    size: tuple[int, int] = (224, 224)
+    size: Size = (224, 224)
     variant: Literal["chestxdet10", "chestxdet13"] = "chestxdet10"
     mask_source: Literal["polygons", "boxes"] = "polygons"
-    folders: tuple[str, ...] | None = None
-    max_set_aside: float = 0.01
-
-    def __post_init__(self) -> None:
-        """Check the ranges; raises ParameterError."""
-        check_size(self.size)
-        check_bound(self.max_set_aside)
-        if self.variant not in VARIANTS:
-            raise ParameterError(f"variant is {self.variant!r}: give {' or '.join(VARIANTS)}")
-        if self.mask_source not in ("polygons", "boxes"):
-            raise ParameterError(f"mask_source is {self.mask_source!r}: give polygons or boxes")
-        if self.folders is not None and not self.folders:
-            raise ParameterError("folders is empty: name folders of images, or leave it out")
+    folders: Annotated[tuple[Text, ...], Length(1)] | None = None
+    max_set_aside: Share = 0.01
 
     def describe(self) -> Description:
         """Say what the source is."""

@@ -10,18 +10,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Literal
+from typing import Annotated, Literal
 
 from saliency_audit.datasets.csv_rows import Row, Table, read_csv
 from saliency_audit.datasets.image_files import Picture, UnusableFile, read_mask, read_picture
 from saliency_audit.datasets.mask_scaling import Mask
 from saliency_audit.datasets.sample import Description, Sample, SetAside
 from saliency_audit.datasets.selection import choose
-from saliency_audit.datasets.set_aside import check_bound
-from saliency_audit.datasets.source_parameters import check_choice, check_size
+from saliency_audit.datasets.source_parameters import Choice, Size
 from saliency_audit.errors import DataError, ParameterError
 from saliency_audit.labelling import EVERY_LABEL, Labelling, MaskKind
+from saliency_audit.parameters import Checked
 from saliency_audit.progress import Progress, silent
+from saliency_audit.ranges import Distinct, Seed, Share, Text
 
 #: Columns with a meaning of their own; ``label`` may be called ``labels``.
 IMAGE, GROUP, MASK, LABEL_COLUMNS = "image", "group", "mask", ("label", "labels")
@@ -34,7 +35,7 @@ Fault = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Folder:
+class Folder(Checked):
     """Source of images listed in a CSV file, one a row.
 
     The columns are
@@ -61,28 +62,19 @@ class Folder:
     source: str = ""
     table: str = "images.csv"
     labelling: Labelling = Labelling.MULTICLASS
-    labels: tuple[str, ...] | None = None
-    label_separator: str = ";"
-    size: tuple[int, int] = (224, 224)
-    images: int | None = None
-    seed: int = 0
+    labels: Annotated[tuple[Text, ...], Distinct()] | None = None
+    label_separator: Text = ";"
+    size: Size = (224, 224)
+    images: Choice = None
+    seed: Seed = 0
     unlisted: Literal["set_aside", "ignore"] = "set_aside"
-    max_set_aside: float = 0.01
+    max_set_aside: Share = 0.01
 
     def __post_init__(self) -> None:
-        """Check the ranges; raises ParameterError."""
-        check_size(self.size)
-        check_choice(self.images, self.seed)
-        check_bound(self.max_set_aside)
-        if not self.label_separator:
-            raise ParameterError("label_separator is empty: give one character or more")
-        if self.labels is not None:
-            if len(set(self.labels)) != len(self.labels) or not all(self.labels):
-                raise ParameterError(f"labels is {list(self.labels)}: give each label once")
-            if fault := _wrong_number(self.labels, self.labelling):
-                raise ParameterError(f"labels: {fault}")
-        if self.unlisted not in ("set_aside", "ignore"):
-            raise ParameterError(f"unlisted is {self.unlisted!r}: give set_aside or ignore")
+        """Check the ranges, and the labels beside the labelling; raises ParameterError."""
+        super().__post_init__()
+        if self.labels is not None and (fault := _wrong_number(self.labels, self.labelling)):
+            raise ParameterError(f"labels: {fault}")
 
     def describe(self) -> Description:
         """Say what the source is, from its table; raises DataError as ``samples`` does."""

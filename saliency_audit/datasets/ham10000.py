@@ -17,11 +17,12 @@ from saliency_audit.datasets.image_files import UnusableFile, read_mask, read_pi
 from saliency_audit.datasets.mask_scaling import Mask
 from saliency_audit.datasets.sample import Description, Sample, SetAside
 from saliency_audit.datasets.selection import choose
-from saliency_audit.datasets.set_aside import check_bound
-from saliency_audit.datasets.source_parameters import check_choice, check_size
+from saliency_audit.datasets.source_parameters import Choice, Size
 from saliency_audit.errors import DataError
 from saliency_audit.labelling import EVERY_LABEL, Labelling, MaskKind
+from saliency_audit.parameters import Checked
 from saliency_audit.progress import Progress, silent
+from saliency_audit.ranges import Seed, Share
 
 #: The diagnoses (``dx``), in alphabetical order.
 LABELS = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
@@ -32,7 +33,7 @@ COLUMNS = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization
 
 
 @dataclass(frozen=True)
-class Ham10000:
+class Ham10000(Checked):
     """Source of HAM10000 in the layout of its public archive, or with ``images`` and ``masks``.
 
     ``source``: its folder; ``size``: working resolution (H, W), pixels, 8 or more;
@@ -46,16 +47,10 @@ class Ham10000:
 
     kind: Literal["ham10000"] = "ham10000"
     source: str = ""
-    size: tuple[int, int] = (224, 224)
-    images: int | None = None
-    seed: int = 0
-    max_set_aside: float = 0.01
-
-    def __post_init__(self) -> None:
-        """Check the ranges; raises ParameterError."""
-        check_size(self.size)
-        check_choice(self.images, self.seed)
-        check_bound(self.max_set_aside)
+    size: Size = (224, 224)
+    images: Choice = None
+    seed: Seed = 0
+    max_set_aside: Share = 0.01
 
     def describe(self) -> Description:
         """Say what the source is; without a folder of masks it has none."""

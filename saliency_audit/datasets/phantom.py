@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +14,17 @@ from saliency_audit.datasets.phantom_fields import Field
 from saliency_audit.datasets.phantom_groups import SHORTCUT, generator
 from saliency_audit.datasets.phantom_shortcut import Shortcut
 from saliency_audit.datasets.sample import Description, Sample, SetAside
-from saliency_audit.datasets.set_aside import check_bound
-from saliency_audit.errors import ParameterError
 from saliency_audit.labelling import Labelling, MaskKind
+from saliency_audit.parameters import Checked
 from saliency_audit.progress import Progress, silent
-from saliency_audit.ranges import check_at_least
+from saliency_audit.ranges import Count, Interval, PositiveShare, Seed, Share
+
+#: Pixels of a side: no smaller drawing shows its structures.
+Side = Annotated[int, Interval(ge=16)]
 
 
 @dataclass(frozen=True)
-class Phantom(ABC):
+class Phantom(Checked, ABC):
     """A source of drawn images.
 
     ``source``: the module that draws them, for whoever follows inputs by their files;
@@ -35,29 +37,21 @@ class Phantom(ABC):
     """
 
     source: str = ""
-    images: int = 800
-    size: tuple[int, int] = (64, 64)
-    seed: int = 0
-    noise: float = 0.02
-    contrast: float = 0.8
+    images: Count = 800
+    size: tuple[Side, Side] = (64, 64)
+    seed: Seed = 0
+    noise: Share = 0.02
+    contrast: PositiveShare = 0.8
     shortcut: Shortcut | None = None
-    max_set_aside: float = 0.0
+    max_set_aside: Share = 0.0
 
     labels: ClassVar[tuple[str, ...]]
     labelling: ClassVar[Labelling]
     mask_kind: ClassVar[MaskKind]
 
     def __post_init__(self) -> None:
-        """Check the ranges; raises ParameterError."""
-        check_at_least(1, images=self.images)
-        if min(self.size) < 16:
-            raise ParameterError(f"size is {self.size}: give height and width of 16 pixels or more")
-        check_at_least(0, seed=self.seed)
-        if not 0 <= self.noise <= 1:
-            raise ParameterError(f"noise is {self.noise}: give a number from 0 to 1")
-        check_bound(self.max_set_aside)
-        if not 0 < self.contrast <= 1:
-            raise ParameterError(f"contrast is {self.contrast}: give a number above 0, at most 1")
+        """Check the ranges, and the shortcut beside the labels; raises ParameterError."""
+        super().__post_init__()
         if self.shortcut is not None:
             self.shortcut.check_label(self.labels)
 

@@ -17,8 +17,8 @@ from saliency_audit.datasets.phantom import Phantom
 from saliency_audit.datasets.phantom_fields import Canvas, Field, canvas, smooth_noise, soft
 from saliency_audit.datasets.phantom_groups import GROUP, IMAGE, STRUCTURE, generator, group_of
 from saliency_audit.datasets.sample import Sample
-from saliency_audit.errors import ParameterError
 from saliency_audit.labelling import Labelling, MaskKind
+from saliency_audit.ranges import Share
 
 #: Findings, in the order of the labels.
 LABELS = ("cardiomegaly", "consolidation", "effusion", "nodule", "pneumothorax")
@@ -35,21 +35,11 @@ class PhantomChest(Phantom):
     """
 
     kind: Literal["phantom_chest"] = "phantom_chest"
-    prevalence: tuple[float, ...] = (0.20, 0.26, 0.28, 0.26, 0.16)
+    prevalence: tuple[Share, Share, Share, Share, Share] = (0.20, 0.26, 0.28, 0.26, 0.16)
 
     labels: ClassVar[tuple[str, ...]] = LABELS
     labelling: ClassVar[Labelling] = Labelling.MULTILABEL
     mask_kind: ClassVar[MaskKind] = MaskKind.PER_LABEL
-
-    def __post_init__(self) -> None:
-        """Check the ranges; raises ParameterError."""
-        super().__post_init__()
-        shares = self.prevalence
-        if len(shares) != len(LABELS) or not all(0 <= share <= 1 for share in shares):
-            raise ParameterError(
-                f"prevalence is {shares}: give {len(LABELS)} numbers from 0 to 1, for "
-                f"{', '.join(LABELS)}"
-            )
 
     def draw(self, index: int) -> Sample:
         """Draw one image by its number, 0 or more."""

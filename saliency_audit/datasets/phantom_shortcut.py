@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from saliency_audit.datasets.phantom_fields import Field, canvas, soft
 from saliency_audit.errors import ParameterError
+from saliency_audit.parameters import Checked
+from saliency_audit.ranges import Share, Text
 
 
 @dataclass(frozen=True)
-class Shortcut:
+class Shortcut(Checked):
     """What is planted, and how closely it goes with a label.
 
     ``label``: the label that it goes with; ``probability``: of the shortcut in an image with that
@@ -25,22 +27,13 @@ class Shortcut:
 
     >>> Shortcut("nodule", probability=1.2)
     Traceback (most recent call last):
-    saliency_audit.errors.ParameterError: shortcut.probability is 1.2: give a number from 0 to 1
+    saliency_audit.errors.ParameterError: probability is 1.2: give 0 to 1
     """
 
-    label: str
-    probability: float = 0.95
-    otherwise: float = 0.05
+    label: Text
+    probability: Share = 0.95
+    otherwise: Share = 0.05
     kind: Literal["ruler", "marker"] = "ruler"
-
-    def __post_init__(self) -> None:
-        """Check the ranges; raises ParameterError."""
-        for name in ("probability", "otherwise"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise ParameterError(f"shortcut.{name} is {value}: give a number from 0 to 1")
-        if self.kind not in ("ruler", "marker"):
-            raise ParameterError(f"shortcut.kind is {self.kind!r}: give ruler or marker")
 
     def check_label(self, labels: tuple[str, ...]) -> None:
         """Raise ParameterError where the source has no such label."""

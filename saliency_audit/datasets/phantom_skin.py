@@ -16,9 +16,8 @@ from saliency_audit.datasets.phantom import Phantom
 from saliency_audit.datasets.phantom_fields import Canvas, Field, canvas, smooth_noise, soft
 from saliency_audit.datasets.phantom_groups import GROUP, IMAGE, STRUCTURE, generator, group_of
 from saliency_audit.datasets.sample import Sample
-from saliency_audit.errors import ParameterError
 from saliency_audit.labelling import EVERY_LABEL, Labelling, MaskKind
-from saliency_audit.ranges import check_at_least
+from saliency_audit.ranges import NotNegative, Positive, PositiveShare, Share
 
 #: Structures, in the order of the labels.
 LABELS = ("homogeneous", "network", "globules", "streaks", "veil")
@@ -40,24 +39,14 @@ class PhantomSkin(Phantom):
     """
 
     kind: Literal["phantom_skin"] = "phantom_skin"
-    noise: float = 0.03
-    contrast: float = 0.9
-    weights: tuple[float, ...] = (4.0, 2.5, 2.0, 1.5, 1.0)
-    hairs: float = 3.0
+    noise: Share = 0.03
+    contrast: PositiveShare = 0.9
+    weights: tuple[Positive, Positive, Positive, Positive, Positive] = (4.0, 2.5, 2.0, 1.5, 1.0)
+    hairs: NotNegative = 3.0
 
     labels: ClassVar[tuple[str, ...]] = LABELS
     labelling: ClassVar[Labelling] = Labelling.MULTICLASS
     mask_kind: ClassVar[MaskKind] = MaskKind.SINGLE
-
-    def __post_init__(self) -> None:
-        """Check the ranges; raises ParameterError."""
-        super().__post_init__()
-        if len(self.weights) != len(LABELS) or min(self.weights) <= 0:
-            raise ParameterError(
-                f"weights is {self.weights}: give {len(LABELS)} numbers above 0, for "
-                f"{', '.join(LABELS)}"
-            )
-        check_at_least(0, hairs=self.hairs)
 
     def draw(self, index: int) -> Sample:
         """Draw one image by its number, 0 or more."""

@@ -6,16 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from saliency_audit.datasets.sample import SetAside
-from saliency_audit.errors import DataError, ParameterError
+from saliency_audit.errors import DataError
 
 #: How many items an error names.
 SHOWN = 3
-
-
-def check_bound(bound: float) -> None:
-    """Refuse a bound on the set-aside share that is not in [0, 1]; raises ParameterError."""
-    if not 0 <= bound <= 1:
-        raise ParameterError(f"max_set_aside is {bound}: give a share from 0 to 1")
 
 
 def check_set_aside(kept: int, items: Sequence[SetAside], bound: float) -> None:

@@ -1,24 +1,14 @@
-"""Checks of parameters that several sources have in common."""
+"""What several sources declare of their parameters alike."""
 
 from __future__ import annotations
 
-from saliency_audit.errors import ParameterError
-from saliency_audit.ranges import check_at_least
+from typing import Annotated
 
-#: No image of fewer pixels a side can be explained.
-LEAST_SIDE = 8
+from saliency_audit.ranges import Count, Interval
 
-
-def check_size(size: tuple[int, int]) -> None:
-    """Refuse a working resolution (H, W) below 8 pixels a side; raises ParameterError."""
-    if min(size) < LEAST_SIDE:
-        raise ParameterError(
-            f"size is {list(size)}: give height and width of {LEAST_SIDE} pixels or more"
-        )
-
-
-def check_choice(images: int | None, seed: int) -> None:
-    """Refuse a choice of no images, or a negative seed; raises ParameterError."""
-    if images is not None and images < 1:
-        raise ParameterError(f"images is {images}: give 1 or more, or leave it out for all")
-    check_at_least(0, seed=seed)
+#: Pixels of a side: no smaller image can be explained.
+Side = Annotated[int, Interval(ge=8)]
+#: Working resolution, height and width in pixels.
+Size = tuple[Side, Side]
+#: How many images are taken; None for all.
+Choice = Count | None

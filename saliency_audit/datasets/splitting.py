@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from saliency_audit.errors import DataError, ParameterError
 from saliency_audit.labelling import Labelling
+from saliency_audit.parameters import Checked
+from saliency_audit.ranges import Count, Seed
 
 #: The parts, in the order in which they are served when all else is equal.
 SPLITS = ("train", "test", "tune", "calibrate")
@@ -24,7 +26,7 @@ Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class SplitParameters:
+class SplitParameters(Checked):
     """How images are split.
 
     ``by``: ``group`` keeps a patient or lesion in one split; ``image`` does not, as in the SegX
@@ -34,28 +36,23 @@ class SplitParameters:
 
     >>> SplitParameters(train=70, validation=20, test=20)
     Traceback (most recent call last):
-    saliency_audit.errors.ParameterError: split.train + split.validation + split.test is 110:
-    give percents that add up to 100
+    saliency_audit.errors.ParameterError: train + validation + test is 110: give percents
+    that add up to 100
     """
 
     by: Literal["group", "image"] = "group"
-    train: int = 70
-    validation: int = 10
-    test: int = 20
-    seed: int = 0
+    train: Count = 70
+    validation: Count = 10
+    test: Count = 20
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        """Check the ranges; raises ParameterError."""
-        if self.by not in ("group", "image"):
-            raise ParameterError(f"split.by is {self.by!r}: give group or image")
-        for name in ("train", "validation", "test"):
-            if getattr(self, name) < 1:
-                raise ParameterError(f"split.{name} is {getattr(self, name)}: give 1 or more")
+        """Check the ranges, and that the percents add up; raises ParameterError."""
+        super().__post_init__()
         total = self.train + self.validation + self.test
         if total != 100:
             raise ParameterError(
-                f"split.train + split.validation + split.test is {total}: "
-                "give percents that add up to 100"
+                f"train + validation + test is {total}: give percents that add up to 100"
             )
 
     def shares(self) -> Counts:

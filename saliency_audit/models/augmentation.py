@@ -10,17 +10,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from saliency_audit.errors import ParameterError
+from saliency_audit.parameters import Checked
+from saliency_audit.ranges import Interval, Share
 
 
 @dataclass(frozen=True)
-class Augmentation:
+class Augmentation(Checked):
     """How far training images are changed; all zero changes nothing.
 
     ``horizontal_flip`` and ``vertical_flip``: whether half of the images are mirrored;
@@ -31,23 +33,15 @@ class Augmentation:
 
     >>> Augmentation(shift=2)
     Traceback (most recent call last):
-    saliency_audit.errors.ParameterError: augmentation.shift is 2: give 0 to 0.5
+    saliency_audit.errors.ParameterError: shift is 2: give 0 to 0.5
     """
 
     horizontal_flip: bool = False
     vertical_flip: bool = False
-    rotation: float = 0.0
-    shift: float = 0.0
-    brightness: float = 0.0
-    contrast: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the ranges; raises ParameterError."""
-        highest = {"rotation": 180, "shift": 0.5, "brightness": 1, "contrast": 1}
-        for name, limit in highest.items():
-            value = getattr(self, name)
-            if not 0 <= value <= limit:
-                raise ParameterError(f"augmentation.{name} is {value}: give 0 to {limit}")
+    rotation: Annotated[float, Interval(ge=0, le=180)] = 0.0
+    shift: Annotated[float, Interval(ge=0, le=0.5)] = 0.0
+    brightness: Share = 0.0
+    contrast: Share = 0.0
 
     @property
     def moves(self) -> bool:

@@ -18,18 +18,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from saliency_audit.compute import Compute, evaluating
-from saliency_audit.errors import DataError, ModelError, ParameterError
+from saliency_audit.errors import DataError, ModelError
 from saliency_audit.models.augmentation import Augmentation
 from saliency_audit.models.weights import model_digest
+from saliency_audit.parameters import Checked
 from saliency_audit.progress import Progress, silent
-from saliency_audit.ranges import check_at_least
+from saliency_audit.ranges import Count, Interval, NotNegative, Positive, Seed
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +40,12 @@ STATE_VERSION = 1
 SHUFFLE, NETWORK, AUGMENT = 1, 2, 3
 
 
+#: Images of a step of training: a batch of one has no statistics.
+StepImages = Annotated[int, Interval(ge=2)]
+
+
 @dataclass(frozen=True)
-class FitParameters:
+class FitParameters(Checked):
     """How a network is fitted.
 
     ``epochs``: passes over the training split, at most (1 or more); ``batch``: images per step
@@ -53,32 +58,18 @@ class FitParameters:
 
     >>> FitParameters(learning_rate=0)
     Traceback (most recent call last):
-    saliency_audit.errors.ParameterError: learning_rate is 0: give more than 0
+    saliency_audit.errors.ParameterError: learning_rate is 0: give above 0
     """
 
-    epochs: int = 20
-    batch: int = 32
-    learning_rate: float = 1e-3
+    epochs: Count = 20
+    batch: StepImages = 32
+    learning_rate: Positive = 1e-3
     schedule: Literal["constant", "cosine"] = "cosine"
-    weight_decay: float = 0.0
+    weight_decay: NotNegative = 0.0
     optimiser: Literal["adam", "adamw", "sgd"] = "adam"
-    patience: int = 5
+    patience: Count = 5
     augmentation: Augmentation | Literal[False] = False
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check the ranges; raises ParameterError."""
-        check_at_least(1, epochs=self.epochs, patience=self.patience)
-        check_at_least(2, batch=self.batch)
-        check_at_least(0, seed=self.seed)
-        if not 0 < self.learning_rate < math.inf:
-            raise ParameterError(f"learning_rate is {self.learning_rate}: give more than 0")
-        if not 0 <= self.weight_decay < math.inf:
-            raise ParameterError(f"weight_decay is {self.weight_decay}: give 0 or more")
-        if self.optimiser not in OPTIMISERS:
-            raise ParameterError(f"optimiser is {self.optimiser!r}: give one of {[*OPTIMISERS]}")
-        if self.schedule not in ("constant", "cosine"):
-            raise ParameterError(f"schedule is {self.schedule!r}: give constant or cosine")
+    seed: Seed = 0
 
 
 OPTIMISERS = {

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -20,11 +20,19 @@ from torch import Tensor, nn
 from saliency_audit.compute import Compute
 from saliency_audit.errors import DataError, ModelError, ParameterError
 from saliency_audit.models.augmentation import Augmentation, augment, draws
-from saliency_audit.models.fitting import AUGMENT, FitParameters, History, fit
+from saliency_audit.models.fitting import AUGMENT, FitParameters, History, StepImages, fit
 from saliency_audit.models.training import as_pixels
 from saliency_audit.naming import hint
 from saliency_audit.progress import Progress, silent
-from saliency_audit.ranges import check_at_least
+from saliency_audit.ranges import (
+    Count,
+    Interval,
+    Positive,
+    PositiveShare,
+    Share,
+    Text,
+    check_at_least,
+)
 
 #: Added above and below in the Dice loss, in pixels: an empty channel drawn empty costs nothing.
 DICE_SMOOTHING = 1.0
@@ -48,41 +56,27 @@ class SegmenterParameters(FitParameters):
     """
 
     architecture: Literal["unet"] = "unet"
-    epochs: int = 8
-    batch: int = 8
-    learning_rate: float = 4e-3
-    patience: int = 4
-    encoder: str = "tu-regnetx_002"
-    encoder_depth: int = 3
-    decoder_channels: tuple[int, ...] = (32, 24, 16)
+    epochs: Count = 8
+    batch: StepImages = 8
+    learning_rate: Positive = 4e-3
+    patience: Count = 4
+    encoder: Text = "tu-regnetx_002"
+    encoder_depth: Annotated[int, Interval(ge=3, le=5)] = 3
+    decoder_channels: tuple[Count, ...] = (32, 24, 16)
     encoder_weights: Literal["imagenet"] | None = None
-    ce_weight: float = 0.5
-    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    std: tuple[float, float, float] = (0.25, 0.25, 0.25)
+    ce_weight: Share = 0.5
+    mean: tuple[Share, Share, Share] = (0.5, 0.5, 0.5)
+    std: tuple[PositiveShare, PositiveShare, PositiveShare] = (0.25, 0.25, 0.25)
 
     def __post_init__(self) -> None:
-        """Check the ranges; raises ParameterError."""
+        """Check the ranges, and the decoder beside the encoder; raises ParameterError."""
         super().__post_init__()
-        if self.architecture != "unet":
-            raise ParameterError(f"architecture is {self.architecture!r}: give unet")
-        if not 3 <= self.encoder_depth <= 5:
-            raise ParameterError(f"encoder_depth is {self.encoder_depth}: give 3 to 5")
         channels = self.decoder_channels
-        if len(channels) != self.encoder_depth or min(channels) < 1:
+        if len(channels) != self.encoder_depth:
             raise ParameterError(
-                f"decoder_channels are {list(channels)}: give encoder_depth "
-                f"({self.encoder_depth}) numbers, 1 or more each"
+                f"decoder_channels is {list(channels)}: give encoder_depth "
+                f"({self.encoder_depth}) numbers"
             )
-        if self.encoder_weights not in (None, "imagenet"):
-            raise ParameterError(
-                f"encoder_weights is {self.encoder_weights!r}: give imagenet or null"
-            )
-        if not 0 <= self.ce_weight <= 1:
-            raise ParameterError(f"ce_weight is {self.ce_weight}: give 0 to 1")
-        if not all(0 <= value <= 1 for value in self.mean):
-            raise ParameterError(f"mean is {list(self.mean)}: give 0 to 1, of pixels in [0, 1]")
-        if not all(0 < value <= 1 for value in self.std):
-            raise ParameterError(f"std is {list(self.std)}: give above 0, at most 1")
 
 
 class Segmenter(nn.Module):

@@ -10,12 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from saliency_audit.errors import ModelError, ParameterError
 from saliency_audit.labelling import Labelling
 from saliency_audit.models.training import TrainingParameters
-from saliency_audit.naming import refuse_unknown_fields
+from saliency_audit.parameters import Checked, build
+from saliency_audit.plain_yaml import read_yaml
+from saliency_audit.ranges import Distinct, Interval, Length, PositiveShare, Share, Text
+
+#: Pixels of a side that a network can see.
+Side = Annotated[int, Interval(ge=4)]
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class TrainSpecification(TrainingParameters):
 
 
 @dataclass(frozen=True)
-class AdoptSpecification:
+class AdoptSpecification(Checked):
     """A classifier that was trained elsewhere.
 
     ``labels``: in the order of its outputs; ``weights``: file beside model.yaml, ``.safetensors``
@@ -38,24 +43,23 @@ class AdoptSpecification:
     XAIMed task folder; ``i_trust_this_code``: must be true for that file to be run.
     """
 
-    labels: tuple[str, ...]
-    weights: str = "weights.safetensors"
+    labels: Annotated[tuple[Text, ...], Length(1), Distinct()]
+    weights: Text = "weights.safetensors"
     labelling: Labelling | None = None
-    trusted_architecture: str | None = None
+    trusted_architecture: Text | None = None
     i_trust_this_code: bool = False
 
     def __post_init__(self) -> None:
-        """Check the values; raises ParameterError."""
+        """Check the values, and how they go together; raises ParameterError."""
+        super().__post_init__()
         if len(self.labels) < 2 and self.labelling is not Labelling.MULTILABEL:
             raise ParameterError(
                 f"labels are {list(self.labels)}: give two or more, in the order of the outputs; "
                 "a binary classifier has [negative, positive]"
             )
-        if len(set(self.labels)) < len(self.labels):
-            raise ParameterError(f"labels {list(self.labels)} name one twice: name each once")
         for name in ("weights", "trusted_architecture"):
             file = getattr(self, name)
-            if file is not None and (not file or Path(file).name != file):
+            if file is not None and Path(file).name != file:
                 raise ParameterError(f"{name} is {file!r}: give a file that lies beside model.yaml")
         if self.trusted_architecture and not self.i_trust_this_code:
             raise ParameterError(
@@ -65,7 +69,7 @@ class AdoptSpecification:
 
 
 @dataclass(frozen=True)
-class ClassifierSpecification:
+class ClassifierSpecification(Checked):
     """One classifier of the registry: exactly one of ``train`` and ``adopt``.
 
     ``architecture``: a name that ``architectures.build`` knows (for a trusted architecture: any
@@ -74,29 +78,20 @@ class ClassifierSpecification:
     ``std`` above 0; ``description``: a sentence or two for the report.
     """
 
-    architecture: str
+    architecture: Text
     train: TrainSpecification | None = None
     adopt: AdoptSpecification | None = None
-    input_size: tuple[int, int] | None = None
-    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    std: tuple[float, float, float] = (0.25, 0.25, 0.25)
+    input_size: tuple[Side, Side] | None = None
+    mean: tuple[Share, Share, Share] = (0.5, 0.5, 0.5)
+    std: tuple[PositiveShare, PositiveShare, PositiveShare] = (0.25, 0.25, 0.25)
     description: str = ""
 
     def __post_init__(self) -> None:
-        """Check the values; raises ParameterError."""
+        """Check the values, and that it is trained or adopted; raises ParameterError."""
+        super().__post_init__()
         if (self.train is None) == (self.adopt is None):
             given = "neither" if self.train is None else "both"
             raise ParameterError(f"it has {given} of train and adopt: give exactly one of them")
-        if not self.architecture:
-            raise ParameterError("architecture is empty: give a name, such as cnn or resnet18")
-        if self.input_size is not None and min(self.input_size) < 4:
-            raise ParameterError(
-                f"input_size is {list(self.input_size)}: give [height, width], 4 or more each"
-            )
-        if not all(0 <= value <= 1 for value in self.mean):
-            raise ParameterError(f"mean is {list(self.mean)}: give 0 to 1, of pixels in [0, 1]")
-        if not all(0 < value <= 1 for value in self.std):
-            raise ParameterError(f"std is {list(self.std)}: give above 0, at most 1")
 
 
 def read_specification(path: Path) -> ClassifierSpecification:
@@ -105,16 +100,12 @@ def read_specification(path: Path) -> ClassifierSpecification:
     Raises ModelError where there is none, ParameterError naming file and key for anything in it
     that is not known, of the wrong type or out of range.
     """
-    import yaml
-
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = read_yaml(path)
     except FileNotFoundError:
         raise ModelError(
             f"{path} is missing: a classifier is a folder of classifiers/ with a model.yaml"
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParameterError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     return parse_specification(raw, str(path))
 
 
@@ -127,18 +118,8 @@ def parse_specification(raw: Any, source: str) -> ClassifierSpecification:
     Traceback (most recent call last):
     saliency_audit.errors.ParameterError: model.yaml: unknown key train.epoch: did you mean epochs?
     """
-    from pydantic import TypeAdapter, ValidationError
-
     if not isinstance(raw, Mapping):
         raise ParameterError(f"{source} holds no keys: give architecture, and train or adopt")
     # `train:` alone means all of its defaults.
     raw = {key: {} if key == "train" and value is None else value for key, value in raw.items()}
-    refuse_unknown_fields(ClassifierSpecification, raw, f"{source}: unknown key ")
-    try:
-        return TypeAdapter(ClassifierSpecification).validate_python(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"] if str(part).isidentifier())
-        reason = first["msg"].removeprefix("Value error, ")
-        where = f"{place}: " if place else ""
-        raise ParameterError(f"{source}: {where}{reason}") from None
+    return build(ClassifierSpecification, raw, source=f"{source}: ")

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from saliency_audit.compute import Compute
-from saliency_audit.errors import DataError, ParameterError
+from saliency_audit.errors import DataError
 from saliency_audit.labelling import Labelling
 from saliency_audit.models.augmentation import Augmentation, augment, draws
 from saliency_audit.models.classifier import Classifier
 from saliency_audit.models.fitting import AUGMENT, FitParameters, History, fit
 from saliency_audit.progress import Progress, silent
-from saliency_audit.ranges import check_at_least
+from saliency_audit.ranges import Interval
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,7 @@ class TrainingParameters(FitParameters):
     """
 
     class_weights: Literal["balanced", "none"] = "balanced"
-    weight_cap: float = 20.0
-
-    def __post_init__(self) -> None:
-        """Check the ranges; raises ParameterError."""
-        super().__post_init__()
-        if self.class_weights not in ("balanced", "none"):
-            raise ParameterError(f"class_weights is {self.class_weights!r}: give balanced or none")
-        check_at_least(1, weight_cap=self.weight_cap)
+    weight_cap: Annotated[float, Interval(ge=1)] = 20.0
 
 
 class TrainingData(Protocol):

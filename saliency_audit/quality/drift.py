@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from saliency_audit.errors import DataError, ParameterError
-from saliency_audit.ranges import check_at_least
+from saliency_audit.errors import DataError
+from saliency_audit.parameters import Checked
+from saliency_audit.ranges import Interval, NotNegative, OpenShare, Share
 
 Numbers = NDArray[np.float64]
 
@@ -29,7 +30,7 @@ LEAST_EXPECTED = 5
 
 
 @dataclass(frozen=True)
-class DriftParameters:
+class DriftParameters(Checked):
     """When a distribution counts as another one.
 
     ``alpha``: chance of a false alarm over all statistics, in (0, 1); ``distance``: the least
@@ -38,22 +39,13 @@ class DriftParameters:
 
     >>> DriftParameters(alpha=5)
     Traceback (most recent call last):
-    saliency_audit.errors.ParameterError: alpha is 5: give a number above 0 and below 1
+    saliency_audit.errors.ParameterError: alpha is 5: give above 0, below 1
     """
 
-    alpha: float = 0.01
-    distance: float = 0.1
-    psi: float = 0.1
-    groups: int = 20
-
-    def __post_init__(self) -> None:
-        """Check the ranges; raises ParameterError."""
-        if not 0 < self.alpha < 1:
-            raise ParameterError(f"alpha is {self.alpha}: give a number above 0 and below 1")
-        if not 0 <= self.distance <= 1:
-            raise ParameterError(f"distance is {self.distance}: give a number from 0 to 1")
-        check_at_least(0, psi=self.psi)
-        check_at_least(2, groups=self.groups)
+    alpha: OpenShare = 0.01
+    distance: Share = 0.1
+    psi: NotNegative = 0.1
+    groups: Annotated[int, Interval(ge=2)] = 20
 
 
 @dataclass(frozen=True)

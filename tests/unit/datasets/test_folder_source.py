@@ -13,6 +13,7 @@ from saliency_audit.datasets.sample import Sample, SetAside
 from saliency_audit.datasets.vocabulary import NOTES, REASONS
 from saliency_audit.errors import DataError, ParameterError
 from saliency_audit.labelling import EVERY_LABEL, Labelling, MaskKind
+from saliency_audit.parameters import build
 
 SIZE = (16, 16)
 
@@ -252,7 +253,7 @@ def test_a_table_that_is_missing_or_not_utf_8_is_named(make):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"labels": ("x", "x")}, "give each label once"),
+        ({"labels": ("x", "x")}, "give each once"),
         ({"labels": ("x", "y", "z"), "labelling": Labelling.BINARY}, "binary takes two labels"),
         ({"label_separator": ""}, "label_separator is empty"),
         ({"unlisted": "drop"}, "unlisted is 'drop'"),
@@ -266,8 +267,6 @@ def test_parameters_out_of_range_are_named(wrong, message):
 
 
 def test_parameters_come_from_plain_values():
-    from pydantic import TypeAdapter
-
     raw = {
         "kind": "folder",
         "source": "x",
@@ -275,7 +274,7 @@ def test_parameters_come_from_plain_values():
         "size": [50, 50],
         "labels": ["0", "1"],
     }
-    source = TypeAdapter(Folder).validate_python(raw)
+    source = build(Folder, raw)
     assert source == Folder(
         source="x", labelling=Labelling.BINARY, size=(50, 50), labels=("0", "1")
     )

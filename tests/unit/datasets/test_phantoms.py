@@ -213,8 +213,8 @@ def test_noise_and_hair_are_as_told():
         (PhantomChest, {"prevalence": (1, 1, 1, 1, 2)}, "prevalence"),
         (PhantomChest, {"contrast": 2}, "contrast"),
         (PhantomChest, {"shortcut": Shortcut("veil")}, "shortcut.label"),
-        (Shortcut, {"label": "veil", "otherwise": -1}, "shortcut.otherwise"),
-        (Shortcut, {"label": "veil", "kind": "stamp"}, "shortcut.kind"),
+        (Shortcut, {"label": "veil", "otherwise": -1}, "otherwise"),
+        (Shortcut, {"label": "veil", "kind": "stamp"}, "kind"),
     ],
 )
 def test_parameters_out_of_range_are_named(kind, wrong, named):

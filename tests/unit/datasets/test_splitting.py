@@ -204,8 +204,8 @@ def test_repeated_images_and_unknown_labels_are_refused(ids, labels, message):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"by": "patient"}, "split.by is 'patient'"),
-        ({"train": 0}, "split.train is 0"),
+        ({"by": "patient"}, "by is 'patient'"),
+        ({"train": 0}, "train is 0"),
         ({"train": 80}, "is 110: give percents that add up to 100"),
     ],
 )

@@ -96,5 +96,5 @@ def test_the_draw_of_an_image_is_its_own(order):
     [("rotation", 181), ("shift", 0.6), ("brightness", -0.1), ("contrast", float("nan"))],
 )
 def test_a_range_is_held(name, value):
-    with pytest.raises(ParameterError, match=f"augmentation.{name} is"):
+    with pytest.raises(ParameterError, match=f"{name} is"):
         Augmentation(**{name: value})

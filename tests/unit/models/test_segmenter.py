@@ -238,8 +238,8 @@ def test_quality_of_nothing_is_none_and_counts_stand_beside_it():
     ("changes", "said"),
     [
         ({"encoder_depth": 2}, "encoder_depth is 2"),
-        ({"decoder_channels": (8, 8)}, "decoder_channels are"),
-        ({"decoder_channels": (8, 8, 0)}, "decoder_channels are"),
+        ({"decoder_channels": (8, 8)}, "decoder_channels is"),
+        ({"decoder_channels": (8, 8, 0)}, "decoder_channels is"),
         ({"ce_weight": 1.5}, "ce_weight is 1.5"),
         ({"architecture": "unet3"}, "give unet"),
         ({"encoder_weights": "mine"}, "encoder_weights is 'mine'"),

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from saliency_audit.errors import ModelError, ParameterError
 from saliency_audit.labelling import Labelling
@@ -15,10 +14,11 @@ from saliency_audit.models.specification import (
     parse_specification,
     read_specification,
 )
+from saliency_audit.plain_yaml import parse_yaml
 
 
 def parse(text):
-    return parse_specification(yaml.safe_load(text), "model.yaml")
+    return parse_specification(parse_yaml(text), "model.yaml")
 
 
 def registry(root: Path):
@@ -95,6 +95,11 @@ def test_adoption_reads_its_labels_in_order():
         ("{architecture: '', train: {}}", "architecture is empty"),
         ("{architecture: cnn, train: {epochs: 0}}", "epochs is 0: give 1 or more"),
         ("{architecture: cnn, train: {epochs: many}}", r"train\.epochs"),
+        ("{architecture: cnn, train: {epochs: 3.0}}", r"train\.epochs is 3\.0: give a whole"),
+        ("{architecture: cnn, train: {epochs: true}}", r"train\.epochs is True"),
+        ("{architecture: cnn, train: {epochs: '3'}}", r"train\.epochs is '3'"),
+        ("{architecture: cnn, train: {learning_rate: .nan}}", r"train\.learning_rate is nan"),
+        ("{architecture: cnn, train: {weight_decay: .inf}}", r"train\.weight_decay is inf"),
         ("{architecture: cnn, train: {optimiser: adagrad}}", r"train\.optimiser"),
         ("{architecture: cnn, train: {weight_cap: 0.5}}", "weight_cap is 0.5"),
         ("{architecture: cnn, train: {augmentation: {shift: 2}}}", "shift is 2"),
@@ -105,7 +110,7 @@ def test_adoption_reads_its_labels_in_order():
         ("{architecture: cnn, train: {}, mean: [127, 127, 127]}", "mean is"),
         ("{architecture: cnn, train: {}, std: [0, 0.2, 0.2]}", "std is"),
         ("{architecture: cnn, adopt: {labels: [a]}}", "two or more"),
-        ("{architecture: cnn, adopt: {labels: [a, a]}}", "name one twice"),
+        ("{architecture: cnn, adopt: {labels: [a, a]}}", "give each once"),
         (
             "{architecture: cnn, adopt: {labels: [a, b], weights: ../w.pt}}",
             "lies beside model.yaml",

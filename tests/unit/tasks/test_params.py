@@ -67,7 +67,7 @@ def spoil(tree, path, value):
         ("method/lime/sampels", 5, "method.lime.*sampels.*samples"),
         ("method/lime/samples", 0, "method.lime.*samples"),
         ("methods", ["gradcam", "rize"], "unknown key methods: method.rize: did you mean rise"),
-        ("methods", [], "methods names none"),
+        ("methods", [], "methods is empty"),
         ("method/sharp", {}, "method.sharp"),
         ("split/by", "patient", "split.by"),
         ("split/train", 71, "split"),
