@@ -2,7 +2,7 @@
 
 One call gives the rows of one image, label and method under one reading of
 the masks. What is measured is defined in the other modules; here it is put
-side by side.
+side by side: IoU at the kept fraction, both AUITCs, SegX and its controls.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def certainty(
     map_status: str = Status.OK,
     name: Saliency = Saliency.MAP,
 ) -> CertaintyRow:
-    """SegU's scores of one map and mask (Eqs 9 and 10), with their confounders.
+    """SegU's scores of one map and mask, IoU (Eq 9) and AUITC (Eq 10), with their confounders.
 
     Parameters
     ----------

@@ -148,8 +148,8 @@ def paired_difference(
 ) -> Interval:
     """Interval of the mean of ``first`` - ``second`` over rows where neither is null (NaN).
 
-    Both are (n,) and of the same rows, as of two models or a map and its control. Raises
-    DataError where the columns differ in length.
+    Both are (n,) and of the same rows, as of two models, or of a map and its control: of SegX that
+    is the gain beyond masking. Raises DataError where the columns differ in length.
 
     >>> base = np.arange(600.0)
     >>> paired_difference(base + 1, base, np.arange(600)).low
