@@ -106,17 +106,24 @@ def group_bootstrap(
 ) -> Interval:
     """Interval of a statistic of rows, by drawing groups with replacement.
 
-    Parameters
-    ----------
-    values: (n,) or (n, columns). Of (n,) floats, NaN is null and left out.
-    groups: (n,) of the patient or lesion of each row.
-    statistic: of the rows drawn, a row as often as its group; None is the mean, which needs no
-        rows but sums per group.
-    bootstrap: replicates, level and seed.
-    incorrect: (n,) where the figure speaks of wrong predictions: then their number counts, too.
-
     Raises DataError where the columns differ in length.
 
+    Parameters
+    ----------
+    values
+        (n,) or (n, columns). Of (n,) floats, NaN is null and left out.
+    groups
+        (n,) of the patient or lesion of each row.
+    statistic
+        of the rows drawn, a row as often as its group; None is the mean, which needs no
+        rows but sums per group.
+    bootstrap
+        replicates, level and seed.
+    incorrect
+        (n,) where the figure speaks of wrong predictions: then their number counts, too.
+
+    Examples
+    --------
     >>> scores = np.arange(600.0)
     >>> interval = group_bootstrap(scores, np.arange(600) // 2)
     >>> interval.low < interval.estimate < interval.high
