@@ -16,7 +16,7 @@ export GX_ANALYTICS_ENABLED = false
 # DVC does not put its own environment first on PATH, and stages must run in it.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help install audit test faults mutations check bench lock clean
+.PHONY: help install audit test faults mutations check bench docs lock clean
 
 help:
 	@echo 'make audit    install, run the default audit, say where the report is'
@@ -25,6 +25,7 @@ help:
 	@echo 'make mutations  corrupt small audits in every known way, and say who notices; goes on likewise'
 	@echo 'make check    lint, types and layers only'
 	@echo 'make bench    measure against peers and floors, as ratios'
+	@echo 'make docs     build the documentation as a site, in site/'
 	@echo 'make install  make .venv'
 	@echo 'make lock     resolve requirements.lock anew'
 	@echo 'make clean    remove .venv and the logs of runs; data and reports stay'
@@ -73,10 +74,16 @@ bench: install
 	$(if $(ONLY),,python benchmarks/memory.py)
 	$(if $(ONLY),,python benchmarks/method_memory.py)
 
+# A notice of its theme's authors is no concern of a build.
+docs: export NO_MKDOCS_2_WARNING = true
+docs: install
+	mkdocs build --clean --quiet
+	@echo 'site/index.html'
+
 # The lock names versions only, no registry: no index line and no address.
 lock: install
 	uv pip compile --quiet --universal --python-version 3.11 --no-header --no-emit-index-url \
 	  --extra pipeline --extra test pyproject.toml --output-file requirements.lock
 
 clean:
-	rm -rf .venv .saliency .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .saliency site .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

@@ -14,3 +14,21 @@ uses is imported inside the function that uses it.
 
 Importing this package imports nothing heavy.
 """
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "attribution",
+    "compute",
+    "datasets",
+    "errors",
+    "faithfulness",
+    "inspection",
+    "labelling",
+    "measures",
+    "models",
+    "problem",
+    "progress",
+    "quality",
+    "statistics",
+]

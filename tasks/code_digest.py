@@ -1,6 +1,7 @@
 """A digest of the code behind a stage: what it does, not how it is written down.
 
-Comments, docstrings and layout leave it as it is; any other change to a
+Comments, docstrings, layout, and what a module says of itself (``__all__``,
+``__version__``) leave it as it is; any other change to a
 module, or to what that imports from this repository, changes it.
 """
 
@@ -16,6 +17,8 @@ from pathlib import Path
 PACKAGES = ("tasks", "saliency_audit")
 #: Fields of a syntax tree that say nothing of what the code does, or that some Pythons lack.
 PASSED_OVER = ("ctx", "kind", "type_comment", "type_ignores")
+#: What a module says of itself to its readers: no stage computes with it.
+SAID_OF_ITSELF = ("__all__", "__version__")
 
 
 class Code:
@@ -72,7 +75,7 @@ def short_digest(content: bytes) -> str:
 
 
 def meaning(source: str) -> str:
-    """Give the syntax tree of a source without comments and docstrings, as text.
+    """Give the syntax tree of a source without comments, docstrings and the like, as text.
 
     The same for all Pythons that read the source alike.
 
@@ -80,6 +83,8 @@ def meaning(source: str) -> str:
     True
     >>> meaning("x = 1") == meaning("x = 2")
     False
+    >>> meaning("__version__ = '1.0'") == meaning("__version__ = '1.1'")
+    True
     """
     tree = ast.parse(source)
     for node in ast.walk(tree):
@@ -89,6 +94,8 @@ def meaning(source: str) -> str:
 
 
 def _is_words(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.Assign):
+        return any(isinstance(t, ast.Name) and t.id in SAID_OF_ITSELF for t in statement.targets)
     return (
         isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Constant)

@@ -5,3 +5,16 @@ What belongs here: from a classifier, images and labels to raw saliency maps
 What is read from maps belongs to ``measures``. Modules import torch where they
 use it, so that parameters can be checked without loading it.
 """
+
+__all__ = [
+    "captum",
+    "gradcam",
+    "gradcam_plus_plus",
+    "lime",
+    "maps",
+    "method",
+    "perturbation",
+    "registry",
+    "rise",
+    "shap",
+]

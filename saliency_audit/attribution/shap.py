@@ -1,4 +1,7 @@
-"""SHAP values by expected gradients: gradients on random paths from background images."""
+"""SHAP values by expected gradients: gradients on random paths from background images.
+
+The values are those of Lundberg and Lee 2017, the estimate is that of Erion et al. 2021.
+"""
 
 from __future__ import annotations
 

@@ -3,3 +3,14 @@
 What belongs here reads or draws one image after the other. Writing tables
 belongs to ``tasks``.
 """
+
+__all__ = [
+    "chestxdet",
+    "folder",
+    "ham10000",
+    "phantom_chest",
+    "phantom_skin",
+    "registry",
+    "sample",
+    "splitting",
+]

@@ -18,3 +18,15 @@ neither architectures, methods nor files:
 Of these the audit's stages use ``sparseness`` alone, for the profile that drift is counted from.
 Whether a map meets a clinician's region belongs to ``measures``.
 """
+
+__all__ = [
+    "baselines",
+    "deletion_insertion",
+    "imputation",
+    "repeatability",
+    "road",
+    "sensitivity",
+    "similarity",
+    "sparseness",
+    "weight_randomisation",
+]

@@ -17,3 +17,17 @@ What belongs here reads one map (and masks) and knows neither models nor files:
 
 Statements over many images belong to ``statistics``.
 """
+
+__all__ = [
+    "arrays",
+    "auitc",
+    "confidence",
+    "controls",
+    "grid",
+    "localisation",
+    "overlap",
+    "segu",
+    "segx",
+    "status",
+    "top_fraction",
+]

@@ -2,7 +2,7 @@
 
 One call gives the rows of one image, label and method under one reading of
 the masks. What is measured is defined in the other modules; here it is put
-side by side.
+side by side: IoU at the kept fraction, both AUITCs, SegX and its controls.
 """
 
 from __future__ import annotations
@@ -91,16 +91,6 @@ def localisation(
 ) -> list[LocalisationRow]:
     """Give the twelve rows of one image, label and method: ``Saliency`` by ``Reading``.
 
-    Parameters
-    ----------
-    saliency: a stored map (H, W), float16 in [0, 1], or None where there is none to read.
-    ground_truth: M (H, W), or None where there is none; ``absent`` then says why.
-    predicted: P (H, W), or None where there is no segmenter.
-    kept_fraction: share of the pixels that T keeps, in (0, 1].
-    key: integers that seed the shuffle, as of ``controls.shuffle_key``.
-    map_status: the map's status. Of one in ``VALUELESS_MAPS`` nothing is read; of a
-        ``sparse_map`` only positive pixels are kept.
-
     The status of a row is the first that applies: why M is missing, why the map is, ``empty_mask``
     (SegX is 0), ``mask_below_budget`` (of ``segx_refill``), the map's own. ``mask_alone`` has no
     budget: its explanation is P. Only under ``segx_refill`` is it what that reading makes of a map
@@ -108,6 +98,22 @@ def localisation(
 
     Raises DataError on another map, on masks of another shape, or where all three are None;
     ParameterError where the fraction is out of range.
+
+    Parameters
+    ----------
+    saliency
+        a stored map (H, W), float16 in [0, 1], or None where there is none to read.
+    ground_truth
+        M (H, W), or None where there is none; ``absent`` then says why.
+    predicted
+        P (H, W), or None where there is no segmenter.
+    kept_fraction
+        share of the pixels that T keeps, in (0, 1].
+    key
+        integers that seed the shuffle, as of ``controls.shuffle_key``.
+    map_status
+        the map's status. Of one in ``VALUELESS_MAPS`` nothing is read; of a
+        ``sparse_map`` only positive pixels are kept.
     """
     read = None if map_status in VALUELESS_MAPS else saliency
     shape = _shape(saliency, ground_truth, predicted)

@@ -27,7 +27,8 @@ def iou(first: Mask, second: Mask) -> float | None:
 def dice(first: Mask, second: Mask) -> float | None:
     """Dice = 2|A∩B| / (|A| + |B|) in [0, 1]; None of two empty masks.
 
-    Both are boolean (H, W). Raises DataError where shapes or types differ.
+    Of P and M it is what the segmenter is judged by. Both are boolean (H, W). Raises DataError
+    where shapes or types differ.
 
     >>> import numpy as np
     >>> dice(np.array([[True, True, False]]), np.array([[False, True, True]]))

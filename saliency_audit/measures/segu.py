@@ -67,19 +67,25 @@ def certainty(
     map_status: str = Status.OK,
     name: Saliency = Saliency.MAP,
 ) -> CertaintyRow:
-    """SegU's scores of one map and mask (Eqs 9 and 10), with their confounders.
+    """SegU's scores of one map and mask, IoU (Eq 9) and AUITC (Eq 10), with their confounders.
+
+    Raises DataError on another map or mask, ParameterError where the fraction is out of range.
 
     Parameters
     ----------
-    saliency: a stored map (H, W), float16 in [0, 1], or None where there is none to read.
-    predicted: P (H, W). Where it is empty both scores are 0, with status ``empty_mask``.
-    kept_fraction: share of the pixels that T keeps, in (0, 1].
-    segmenter_probability: (H, W) in [0, 1], or its mean in P where that is known already.
-    map_status: the map's status. Of one in ``VALUELESS_MAPS`` nothing is read; of a
+    saliency
+        a stored map (H, W), float16 in [0, 1], or None where there is none to read.
+    predicted
+        P (H, W). Where it is empty both scores are 0, with status ``empty_mask``.
+    kept_fraction
+        share of the pixels that T keeps, in (0, 1].
+    segmenter_probability
+        (H, W) in [0, 1], or its mean in P where that is known already.
+    map_status
+        the map's status. Of one in ``VALUELESS_MAPS`` nothing is read; of a
         ``sparse_map`` only positive pixels are kept.
-    name: what the row is called.
-
-    Raises DataError on another map or mask, ParameterError where the fraction is out of range.
+    name
+        what the row is called.
     """
     shape = saliency.shape if saliency is not None else predicted.shape
     check_mask(predicted, shape)

@@ -6,3 +6,15 @@ builds networks by name; ``specification`` reads a registry's ``model.yaml``;
 probabilities and predictions; ``segmenter`` is the model that draws P.
 Reading tables and writing artifacts belongs to ``tasks``.
 """
+
+__all__ = [
+    "architectures",
+    "calibration",
+    "classifier",
+    "inference",
+    "segmenter",
+    "specification",
+    "thresholds",
+    "training",
+    "weights",
+]

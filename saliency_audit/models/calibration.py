@@ -1,9 +1,9 @@
 """Scores become probabilities that can be taken at their word.
 
-Temperature scaling for labels that exclude each other (Guo et al. 2017), Platt
-scaling per label otherwise, both by maximum likelihood in float64 on a split
-that neither trained the classifier nor chose its thresholds. Numbers only;
-nothing here knows a network.
+Temperature scaling for labels that exclude each other (Guo et al. 2017), a
+line per label otherwise (Platt 1999), both by maximum likelihood in float64 on
+a split that neither trained the classifier nor chose its thresholds. Numbers
+only; nothing here knows a network.
 """
 
 from __future__ import annotations

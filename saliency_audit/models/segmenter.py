@@ -1,5 +1,7 @@
 """The model that draws P, the predicted masks: its network, loss, training and quality.
 
+Source: SegX paper, Eq 5 (P) and Eq 8 (the loss).
+
 One channel per label where masks are per label, one for the lesion where they
 are not; which channel means what is the caller's to say.
 """

@@ -1,6 +1,6 @@
 """Which probabilities are high enough: decision thresholds, and what is predicted with them.
 
-Numbers only; nothing here knows a network.
+A label is predicted where p > τ (SegX paper, Eq 2). Numbers only; nothing here knows a network.
 """
 
 from __future__ import annotations

@@ -8,3 +8,11 @@ What belongs here reads columns of numbers and knows neither maps nor models:
 - ``means``: means with their counts, over rows and over labels;
 - ``resampling``: how far a figure would move with other patients (bootstrap over groups).
 """
+
+__all__ = [
+    "classification",
+    "means",
+    "probabilities",
+    "ranking",
+    "resampling",
+]

@@ -28,8 +28,9 @@ def mid_ranks(scores: Numbers) -> NDArray[np.float64]:
 def auroc(scores: Numbers, positive: Flags) -> float | None:
     """Probability in [0, 1] that a positive's score is above a negative's; ties count one half.
 
-    The Mann-Whitney statistic of mid-ranks. ``scores`` (n,) finite, ``positive`` (n,). None
-    without a positive or without a negative. Raises DataError on other columns.
+    The Mann-Whitney statistic of mid-ranks: how far a score separates the two. ``scores`` (n,)
+    finite, ``positive`` (n,). None without a positive or without a negative. Raises DataError on
+    other columns.
 
     >>> auroc(np.array([0.1, 0.4, 0.4, 0.9]), np.array([False, False, True, True]))
     0.875

@@ -106,17 +106,24 @@ def group_bootstrap(
 ) -> Interval:
     """Interval of a statistic of rows, by drawing groups with replacement.
 
-    Parameters
-    ----------
-    values: (n,) or (n, columns). Of (n,) floats, NaN is null and left out.
-    groups: (n,) of the patient or lesion of each row.
-    statistic: of the rows drawn, a row as often as its group; None is the mean, which needs no
-        rows but sums per group.
-    bootstrap: replicates, level and seed.
-    incorrect: (n,) where the figure speaks of wrong predictions: then their number counts, too.
-
     Raises DataError where the columns differ in length.
 
+    Parameters
+    ----------
+    values
+        (n,) or (n, columns). Of (n,) floats, NaN is null and left out.
+    groups
+        (n,) of the patient or lesion of each row.
+    statistic
+        of the rows drawn, a row as often as its group; None is the mean, which needs no
+        rows but sums per group.
+    bootstrap
+        replicates, level and seed.
+    incorrect
+        (n,) where the figure speaks of wrong predictions: then their number counts, too.
+
+    Examples
+    --------
     >>> scores = np.arange(600.0)
     >>> interval = group_bootstrap(scores, np.arange(600) // 2)
     >>> interval.low < interval.estimate < interval.high
@@ -148,8 +155,8 @@ def paired_difference(
 ) -> Interval:
     """Interval of the mean of ``first`` - ``second`` over rows where neither is null (NaN).
 
-    Both are (n,) and of the same rows, as of two models or a map and its control. Raises
-    DataError where the columns differ in length.
+    Both are (n,) and of the same rows, as of two models, or of a map and its control: of SegX that
+    is the gain beyond masking. Raises DataError where the columns differ in length.
 
     >>> base = np.arange(600.0)
     >>> paired_difference(base + 1, base, np.arange(600)).low

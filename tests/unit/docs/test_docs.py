@@ -9,8 +9,6 @@ import io
 import re
 import subprocess
 import sys
-import unicodedata
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -18,58 +16,23 @@ import networkx
 import pytest
 import yaml
 
-from flows.execution.placement import Need
+from flows.execution.placement import NEEDS, Need
 from flows.ground.parameters import check_parameters
 from flows.serving.schedule import read_schedule
 from saliency_audit.errors import ParameterError
 from saliency_audit.models.specification import read_specification
 from tasks.params import KEYS as PARAMETER_KEYS
 from tasks.report.__main__ import SECTIONS
-
-ROOT = Path(__file__).resolve().parents[3]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-OUTPUT = re.compile(r"\n+```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block of a page: its language, its text and the line where it starts."""
-
-    page: Path
-    language: str
-    text: str
-    line: int
-    #: What the page says that it prints: a block of text right after it.
-    output: str | None = None
-
-    @property
-    def place(self):
-        return f"{self.page.relative_to(ROOT)}:{self.line}"
-
-
-def blocks(page, language):
-    text = page.read_text("utf-8")
-    found_blocks = []
-    for found in FENCE.finditer(text):
-        if found[1] == language:
-            after = OUTPUT.match(text, found.end())
-            line = text.count("\n", 0, found.start()) + 2
-            found_blocks.append(Block(page, language, found[2], line, after and after[1]))
-    return found_blocks
-
-
-def blocks_of_all_pages(*languages):
-    return [block for page in PAGES for name in languages for block in blocks(page, name)]
-
-
-def prose(page):
-    return FENCE.sub("", page.read_text("utf-8"))
-
-
-def name_of(page):
-    return str(page.relative_to(ROOT))
-
+from tests.unit.docs.pages import (
+    LINK,
+    PAGES,
+    ROOT,
+    anchors,
+    blocks,
+    blocks_of_all_pages,
+    name_of,
+    prose,
+)
 
 PAGES_WITH_CODE = [page for page in PAGES if blocks(page, "python")]
 
@@ -187,29 +150,15 @@ def write_params(block, root, folder):
     (folder / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
 
 
-def slug(heading):
-    """The anchor that GitHub gives a heading."""
-    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "").replace("*", "")
-    kept = "".join(
-        c for c in text.strip().lower() if unicodedata.category(c)[0] in "LN" or c in " -_"
-    )
-    return kept.replace(" ", "-")
-
-
-def anchors(page):
-    """The anchors of a page; GitHub numbers those that repeat."""
-    found: dict[str, int] = {}
-    for heading in re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE):
-        name = slug(heading)
-        count = found.get(name, 0)
-        found[name] = count + 1
-        found.setdefault(f"{name}-{count}" if count else name, 1)
-    return set(found)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_heading_stands_twice_on_a_page(page):
+    twice = [anchor for anchor, count in anchors(page).items() if count > 1]
+    assert not twice, f"{name_of(page)}: {twice}: say it once, or name the two apart"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_relative_link_leads_somewhere(page):
-    for _, target in re.findall(r"\[([^\]]*)\]\(([^)\s]+)\)", prose(page)):
+    for _, target in LINK.findall(prose(page)):
         if target.startswith(("http://", "https://", "mailto:")):
             continue
         path, _, anchor = target.partition("#")
@@ -217,7 +166,8 @@ def test_every_relative_link_leads_somewhere(page):
         assert aimed.exists(), f"{name_of(page)} links to {target}, which is not there"
         assert aimed.is_relative_to(ROOT), f"{name_of(page)} links out of the repository: {target}"
         if anchor:
-            assert anchor in anchors(aimed), f"{name_of(page)} links to {target}: no such heading"
+            led = anchors(aimed)[anchor]
+            assert led == 1, f"{name_of(page)} links to {target}: {led} headings of that name"
 
 
 def commands():
@@ -410,6 +360,13 @@ def test_the_table_of_stages_is_that_of_dvc_yaml(root, stages):
         unit = "audit and method" if "matrix" in stage else kinds.get(stage.get("foreach"), "all")
         assert rows.get(name) == unit
     assert set(rows) == set(stages)
+
+
+def test_the_table_of_needs_is_what_a_stage_may_say(root):
+    page = (root / "docs" / "architecture.md").read_text("utf-8")
+    section = page.partition("## Side by side")[2].partition("\n## ")[0]
+    keys = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert set(keys) == set(NEEDS)
 
 
 def test_the_readme_names_every_folder_that_is_there(root):
