@@ -15,6 +15,42 @@ settings.load_profile("audit")
 ROOT = Path(__file__).resolve().parent.parent
 
 
+#: The tier of a test, by a fixture that it asks for; pyproject.toml says what each tier is.
+TIERS = {
+    "reproduced": "audit",
+    "flown": "audit",
+    "new_checkout": "audit",
+    "server": "server",
+    "prefect_server": "server",
+    "browser": "browser",
+    "real_data": "real_data",
+}
+#: Files that begin, so that short ones fill the end: the two that make what others copy, then
+#: those that take longest.
+FIRST = [
+    f"tests/{name}.py"
+    for name in (
+        "pipeline/test_flow",
+        "pipeline/test_repro",
+        "pipeline/test_workers",
+        "pipeline/test_reaudit",
+        "pipeline/test_lineage",
+        "mutations/test_sample",
+        "faults/test_sample",
+    )
+]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files in order, and mark tests by their fixtures, before any is left out."""
+    rank = {name: number for number, name in enumerate(FIRST)}
+    items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(FIRST)))
+    for item in items:
+        for tier in {TIERS[name] for name in getattr(item, "fixturenames", ()) if name in TIERS}:
+            item.add_marker(tier)
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The checkout under test."""

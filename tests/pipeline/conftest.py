@@ -1,162 +1,137 @@
-"""A miniature audit in a checkout of its own: real stages, real DVC, real Prefect, tiny numbers."""
+"""A miniature audit in a checkout of its own: real stages, real DVC, real Prefect, tiny numbers.
+
+Two of them are made from nothing, once for all tests, whatever worker of pytest-xdist needs them
+first: `reproduced` by DVC alone, and `flown` by `saliency-audit run`. Tests copy them, or take
+what `reproduced` has computed from its run-cache (`warm_checkout`); where a test is about stages
+that run, or about no such stage, it begins with an empty cache (`new_checkout`).
+"""
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import yaml
+from filelock import FileLock
 
-CODE = (
-    "flows",
-    "tasks",
-    "saliency_audit",
-    "dvc.yaml",
-    "references",
-    ".dvcignore",
-    ".gitignore",
-    "data/README.md",
-)
+from tests.pipeline.checkout import Checkout, make_checkout
 
-PARAMS = {
-    "datasets": {
-        "phantom_skin": {
-            "kind": "phantom_skin",
-            "source": "saliency_audit/datasets/phantom_skin.py",
-            "images": 120,
-            "size": [32, 32],
-            "seed": 1,
-        }
-    },
-    "audits": {"phantom_skin-tiny": {"dataset": "phantom_skin", "classifier": "tiny", "images": 8}},
-    "methods": ["gradcam", "rise"],
-    "method": {"gradcam": {}, "rise": {"samples": 64, "seed": 0}},
-    "segmenter": {"epochs": 1},
-    "agreement": {"grid": 3, "methods": ["gradcam", "rise"]},
-    "report": {"gallery": 2, "seed": 0, "replicates": 100},
-    "predict": {"background": 8},
-}
+if TYPE_CHECKING:
+    from tests.faults.servers import Server
 
-MODEL = """
-architecture: cnn
-train:
-  epochs: 2
-"""
-
-
-@dataclass(frozen=True)
-class Checkout:
-    """A checkout with its own git, DVC and cache."""
-
-    path: Path
-
-    def call(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command there, with the environment's programs first on PATH."""
-        environment = {
-            **os.environ,
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-            "DVC_NO_ANALYTICS": "1",
-            "CI": "1",
-        }
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        found = subprocess.run(
-            command, cwd=self.path, env=environment, capture_output=True, text=True, check=False
-        )
-        if check and found.returncode != 0:
-            pytest.fail(
-                f"{' '.join(command)} gave {found.returncode}:\n{found.stdout}{found.stderr}"
-            )
-        return found
-
-    def repro(self, *arguments: str) -> set[str]:
-        """Run ``dvc repro`` there; gives the stages whose command ran."""
-        output = self.call("dvc", "repro", *arguments).stdout
-        return {
-            line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")
-        }
-
-    def audit(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run the command line there."""
-        return self.call(sys.executable, "-m", "flows", *arguments, check=check)
-
-    def params(self) -> dict[str, object]:
-        """Read its params.yaml."""
-        return yaml.safe_load((self.path / "params.yaml").read_text())
-
-    def write_params(self, tree: dict[str, object]) -> None:
-        """Write its params.yaml."""
-        (self.path / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
-
-    def lock(self) -> dict[str, object]:
-        """Read what DVC recorded of each stage, whatever the order."""
-        return yaml.safe_load((self.path / "dvc.lock").read_text())["stages"]
-
-    def outputs(self) -> dict[str, str]:
-        """Give the hash of every output, by its path."""
-        return {
-            out["path"]: out.get("md5", "")
-            for stage in self.lock().values()
-            for out in stage.get("outs", [])
-        }
-
-
-def make_checkout(root: Path, path: Path) -> Checkout:
-    """Make a checkout of the code under test, with miniature parameters."""
-    for name in CODE:
-        source, target = root / name, path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, target)
-    (path / "classifiers" / "tiny").mkdir(parents=True)
-    (path / "classifiers" / "tiny" / "model.yaml").write_text(MODEL)
-    tree = yaml.safe_load((root / "params.yaml").read_text())
-    checkout = Checkout(path)
-    checkout.write_params({**tree, **PARAMS})
-    checkout.call("git", "init", "-q")
-    checkout.call("dvc", "init", "-q")
-    checkout.call("dvc", "config", "core.analytics", "false")
-    return checkout
-
-
-@pytest.fixture(scope="module")
-def new_checkout(root, tmp_path_factory) -> Callable[[], Checkout]:
-    """Give fresh miniature checkouts, all of the code as it is now."""
-    code = make_checkout(root, tmp_path_factory.mktemp("code"))
-
-    def make() -> Checkout:
-        path = tmp_path_factory.mktemp("checkout") / "project"
-        shutil.copytree(code.path, path)
-        return Checkout(path)
-
-    return make
+#: Files in a folder that is shared: what a run said, and which stages it ran.
+SAID, RAN = "said.txt", "ran.txt"
 
 
 @pytest.fixture(scope="session")
-def reproduced(root, tmp_path_factory, request) -> Checkout:
-    """The miniature audit as one ``dvc repro`` made it, once for all tests: to compare, or copy."""
+def shared(tmp_path_factory, request) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Make a folder once for all workers of pytest-xdist, by its name and a function that fills it.
+
+    What is in it is to be compared with, or copied, and never to be changed.
+    """
     base = tmp_path_factory.getbasetemp()
     if hasattr(request.config, "workerinput"):
-        base = base.parent  # the workers of pytest-xdist have it in common
-    made = base / "reproduced" / "done"
-    with (base / "reproduced.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            shutil.rmtree(made.parent, ignore_errors=True)
-            make_checkout(root, made.parent / "project").repro()
-            made.touch()
-    return Checkout(made.parent / "project")
+        base = base.parent  # the workers have it in common
+
+    def get(name: str, fill: Callable[[Path], None]) -> Path:
+        folder = base / "shared" / name
+        folder.parent.mkdir(exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            done = folder / "done"
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def reproduced(root, shared) -> Checkout:
+    """The miniature audit as one ``dvc repro`` made it from nothing: to compare, or to copy."""
+
+    def fill(folder: Path) -> None:
+        ran = make_checkout(root, folder / "project").repro()
+        (folder / RAN).write_text("\n".join(sorted(ran)))
+
+    return Checkout(shared("reproduced", fill) / "project")
+
+
+@pytest.fixture(scope="session")
+def flown(root, shared) -> Checkout:
+    """The miniature audit as one ``saliency-audit run`` made it from nothing: to be copied."""
+
+    def fill(folder: Path) -> None:
+        said = make_checkout(root, folder / "project").audit("run").stderr
+        (folder / SAID).write_text(said)
+
+    return Checkout(shared("flown", fill) / "project")
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory) -> Callable[[Checkout], Checkout]:
+    """Give copies of a checkout, with its cache and its records, to change."""
+
+    def copy(checkout: Checkout) -> Checkout:
+        path = tmp_path_factory.mktemp("copy") / "project"
+        shutil.copytree(checkout.path, path, symlinks=True)
+        return Checkout(path)
+
+    return copy
+
+
+@pytest.fixture(scope="module")
+def new_checkout(root, shared, copied) -> Callable[[], Checkout]:
+    """Give fresh miniature checkouts, all of the code as it is now: nothing has run in them."""
+
+    def fill(folder: Path) -> None:
+        make_checkout(root, folder / "project")
+
+    return lambda: copied(Checkout(shared("new", fill) / "project"))
+
+
+@pytest.fixture(scope="module")
+def warm_checkout(reproduced, new_checkout) -> Callable[[], Checkout]:
+    """Give fresh checkouts whose run-cache has all that `reproduced` has computed.
+
+    A stage with the same code, parameters and inputs is checked out instead of run.
+    """
+
+    def make() -> Checkout:
+        checkout = new_checkout()
+        cache = Path(".dvc", "cache")
+        shutil.copytree(reproduced.path / cache, checkout.path / cache, dirs_exist_ok=True)
+        return checkout
+
+    return make
 
 
 @pytest.fixture(scope="module")
 def checkout(new_checkout) -> Checkout:
     """A fresh miniature checkout, one per test module."""
     return new_checkout()
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory) -> Iterator[Server]:
+    """A Prefect server of this worker of pytest-xdist."""
+    from tests.faults.servers import Server
+
+    with Server(tmp_path_factory.mktemp("prefect") / "server", None) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def one_server(prefect_server) -> Iterator[None]:
+    """Runs of a module use one server, where otherwise each starts its own for as long as it lasts.
+
+    That is what `flown` did, and the audit of test_lineage.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in prefect_server.environment.items():
+            patch.setenv(name, value)
+        yield

@@ -28,6 +28,7 @@ MEASURING = (
     "check_results",
     "summarise",
 )
+pytestmark = pytest.mark.audit
 AUDIT = "mine-tiny"
 MODEL = {"architecture": "cnn", "train": {"epochs": 1}}
 

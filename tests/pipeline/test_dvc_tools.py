@@ -8,6 +8,7 @@ import re
 import pytest
 
 AUDIT = "phantom_skin-tiny"
+pytestmark = pytest.mark.usefixtures("one_server")
 IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@localhost")
 
 
@@ -23,10 +24,10 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def audited(checkout, store):
+def audited(flown, copied, store):
     """Two audits in the history of one clone, pushed: the second has other RISE masks."""
+    checkout = copied(flown)
     checkout.call("dvc", "remote", "add", "-q", "--default", "store", str(store))
-    checkout.audit("run")
     commit(checkout, "first audit")
     tree = checkout.params()
     tree["method"]["rise"]["seed"] = 5

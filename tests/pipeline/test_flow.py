@@ -13,19 +13,24 @@ import time
 import psutil
 import pytest
 
+from tests.pipeline.conftest import SAID
+
 AUDIT = "phantom_skin-tiny"
 
 
+pytestmark = pytest.mark.usefixtures("one_server")
+
+
 @pytest.fixture(scope="module")
-def said(checkout):
+def said(flown):
     """What the first `saliency-audit run` said."""
-    return checkout.audit("run").stderr
+    return (flown.path.parent / SAID).read_text()
 
 
-@pytest.fixture
-def audited(checkout, said):
+@pytest.fixture(scope="module")
+def audited(flown, copied):
     """The miniature checkout after `saliency-audit run`."""
-    return checkout
+    return copied(flown)
 
 
 def test_a_server_that_is_not_there_is_named(new_checkout, monkeypatch):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import pytest
 
@@ -14,11 +13,12 @@ DATASET, AUDIT = "phantom_skin", "phantom_skin-tiny"
 GATES = {f"{gate.name}@{AUDIT if 'audit' in gate.arguments else DATASET}" for gate, _ in gates()}
 
 
+pytestmark = pytest.mark.usefixtures("one_server")
+
+
 @pytest.fixture(scope="module")
-def audited(reproduced: Checkout, tmp_path_factory) -> Checkout:
-    path = tmp_path_factory.mktemp("gates") / "project"
-    shutil.copytree(reproduced.path, path, symlinks=True)
-    return Checkout(path)
+def audited(reproduced, copied) -> Checkout:
+    return copied(reproduced)
 
 
 def result(checkout: Checkout, name: str, *audit: str) -> dict:

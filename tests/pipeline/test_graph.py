@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -34,14 +35,33 @@ def commands(root):
         return {stage.addressing: stage.cmd for stage in repo.index.stages}
 
 
+def keys_of(text):
+    """Give the path of each key of params.yaml, what stands after it, and the comment above."""
+    path, comment = [], ""
+    for line in text.splitlines():
+        if line.startswith("#"):
+            comment += line
+        elif found := re.match(r"( *)([\w-]+):(.*)", line):
+            path = [*path[: len(found[1]) // 2], found[2]]
+            yield tuple(path), found[3], comment
+        elif not line:
+            comment = ""
+
+
+def any_dataset(path):
+    return ("datasets", "*", *path[2:]) if path[0] == "datasets" else path
+
+
 def test_every_number_of_params_yaml_is_explained(root):
-    lines = (root / "params.yaml").read_text().splitlines()
-    assert set(read_tree(root / "params.yaml")) == set(KEYS)
-    for line in lines:
-        if line.startswith(" ") and ": " in line and "{" not in line:
-            key = line.split(":")[0].strip()
-            documented = "#" in line or any(f"{key}:" in other and "#" in other for other in lines)
-            assert documented, f"no comment explains {line.strip()}"
+    """By a comment on its line, or one above its section that names it; once for all datasets."""
+    keys = list(keys_of((root / "params.yaml").read_text()))
+    assert {path[0] for path, _, _ in keys} == set(KEYS) == set(read_tree(root / "params.yaml"))
+    explained = {any_dataset(path) for path, after, _ in keys if "#" in after}
+    for path, after, above in keys:
+        if len(path) == 1 and after:
+            assert above, f"no comment explains {path[0]}"
+        elif after and "{" not in after and any_dataset(path) not in explained:
+            assert f"`{path[-1]}`" in above, f"no comment explains {'.'.join(path)}"
 
 
 @pytest.mark.parametrize("stage", ["ingest", "split", "cohort", "apply_segx", "index", "stages"])

@@ -71,6 +71,9 @@ class Small:
         return yaml.safe_load((self.path / "dvc.lock").read_text())["stages"]
 
 
+pytestmark = pytest.mark.audit
+
+
 @pytest.fixture
 def small(tmp_path):
     return Small(tmp_path)

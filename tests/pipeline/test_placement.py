@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+pytestmark = pytest.mark.audit
 #: What each stage needs.
 META = {
     "gpu_a": {"gpu": 1},

@@ -23,6 +23,7 @@ from flows.serving.pending import announce, pending
 from flows.serving.schedule import read_schedule
 from saliency_audit.errors import AuditError, DataError, ModelError, ParameterError
 
+pytestmark = pytest.mark.usefixtures("one_server")
 AUDIT = "skin-given"
 
 
@@ -34,8 +35,9 @@ def commit(checkout, message="change"):
 
 
 @pytest.fixture(scope="module")
-def trained(checkout):
+def trained(warm_checkout):
     """A checkout that has trained its classifier."""
+    checkout = warm_checkout()
     checkout.repro("train_classifier@phantom_skin-tiny", "train_segmenter@phantom_skin")
     return checkout
 
@@ -113,11 +115,13 @@ def test_it_is_committed_on_a_branch_and_the_clone_stays_as_it_is(main, first):
     assert not [path for path in changed if path.endswith((".parquet", ".safetensors", ".html"))]
 
 
-def test_its_result_is_that_of_a_run_in_the_clone(main, first, new_checkout):
+def test_its_result_is_that_of_a_run_in_the_clone(main, first, reproduced, tmp_path):
+    """What the classifier that was adopted has no part in is not computed a third time."""
     lock = yaml.safe_load(show(main.path, first.branch, "dvc.lock"))["stages"]
-    clone = new_checkout().path.parent / "clone"
+    clone = tmp_path / "clone"
     main.call("git", "clone", "-q", str(main.path), str(clone))
     alone = type(main)(clone)
+    shutil.copytree(reproduced.path / ".dvc/cache", clone / ".dvc/cache", dirs_exist_ok=True)
     shutil.copy(main.path / "classifiers/given/weights.safetensors", clone / "classifiers/given/")
     alone.repro()
     assert {name: entry for name, entry in lock.items() if name in alone.lock()} == alone.lock()

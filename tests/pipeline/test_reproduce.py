@@ -29,6 +29,7 @@ from flows.execution.run_record import (
     records,
 )
 from flows.ground.git import commit_of
+from tests.pipeline.conftest import SAID
 
 AUDIT = "phantom_skin-tiny"
 
@@ -126,15 +127,15 @@ def base_of(project, revision):
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory, root, checkout):
+def toy(tmp_path_factory, root, new_checkout):
     """A project of small stages whose raw data lie beside it; its results are committed."""
     folder = tmp_path_factory.mktemp("toy")
+    checkout = new_checkout()
     project = type(checkout)(folder / "project")
     (folder / "raw").mkdir()
     (folder / "raw" / "numbers.csv").write_text("1.5\n2.5\n3.5\n")
     for name in ("flows", "tasks", "saliency_audit"):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(root / name, project.path / name, ignore=ignored)
+        shutil.copytree(checkout.path / name, project.path / name)
     (project.path / "data").mkdir()
     (project.path / "data" / "README.md").touch()
     shutil.copy(root / ".gitignore", project.path)
@@ -308,15 +309,15 @@ def test_an_interrupt_leaves_no_process_and_two_do_not_share_a_folder(toy, recor
 
 
 @pytest.fixture(scope="module")
-def audited(checkout):
-    """The miniature audit, committed; gives what `run` said to a pipe."""
-    said = checkout.audit("run").stderr
-    commit(checkout, "audited")
-    return said
+def audited(flown, copied):
+    """The miniature audit, committed."""
+    project = copied(flown)
+    commit(project, "audited")
+    return project
 
 
-def test_real_stages_give_their_bytes_again(checkout, audited):
-    code, told, _ = reproduced(checkout, "--only", "explain", "--only", f"apply_segx@{AUDIT}")
+def test_real_stages_give_their_bytes_again(audited):
+    code, told, _ = reproduced(audited, "--only", "explain", "--only", f"apply_segx@{AUDIT}")
     assert (code, told["verdict"]) == (0, "identical")
     assert sorted(told["on_recorded_inputs"]) == [
         f"apply_segx@{AUDIT}",
@@ -326,15 +327,15 @@ def test_real_stages_give_their_bytes_again(checkout, audited):
     assert told["recorded_on"] == told["here"]
 
 
-def test_another_seed_is_found_where_it_enters(checkout, audited):
+def test_another_seed_is_found_where_it_enters(audited):
     """The control's seed enters two stages side by side, and what follows fits what they gave."""
     path = f"data/apply_segx/{AUDIT}.parquet"
-    was = pq.read_table(checkout.path / path).to_pylist()
-    plant(checkout, checkout.repro, control_seed=1)
-    planted = pq.read_table(checkout.path / path).to_pylist()
-    revision = commit(checkout, "planted")
+    was = pq.read_table(audited.path / path).to_pylist()
+    plant(audited, audited.repro, control_seed=1)
+    planted = pq.read_table(audited.path / path).to_pylist()
+    revision = commit(audited, "planted")
     names = [f"{kind}@{AUDIT}" for kind in ("apply_segx", "score_segu", "summarise")]
-    code, told, _ = reproduced(checkout, *(word for name in names for word in ("--only", name)))
+    code, told, _ = reproduced(audited, *(word for name in names for word in ("--only", name)))
     assert code == 5
     assert told["commit"] == revision
     found = states(told, "on_recorded_inputs")
@@ -346,28 +347,29 @@ def test_another_seed_is_found_where_it_enters(checkout, audited):
     assert "saliency=shuffled" in place
 
 
-def test_a_run_keeps_a_record_of_what_it_ran_on(checkout, audited):
-    record = list(records(checkout.path))[-1]
+def test_a_run_keeps_a_record_of_what_it_ran_on(audited):
+    record = list(records(audited.path))[-1]
     assert record["end"] >= record["start"]
     assert record["commit"] is None
     assert {stage["state"] for stage in record["stages"].values()} == {"ran"}
     assert all(stage["seconds"] > 0 for stage in record["stages"].values())
     assert record["machine"]["versions"]["torch"] == version("torch")
     assert record["machine"]["python"] == platform.python_version()
-    assert record["machine"]["threads"] == checkout.params()["compute"]["threads"]
+    assert record["machine"]["threads"] == audited.params()["compute"]["threads"]
     text = json.dumps(record)
     assert platform.node() not in text
     assert str(Path.home()) not in text
-    first = checkout.call("git", "rev-list", "--max-parents=0", "HEAD").stdout.strip()
-    lock = yaml.safe_load(checkout.call("git", "show", f"{first}:dvc.lock").stdout)["stages"]
-    assert recorded_machine(checkout.path, first, lock) == record["line"]
+    first = audited.call("git", "rev-list", "--max-parents=0", "HEAD").stdout.strip()
+    lock = yaml.safe_load(audited.call("git", "show", f"{first}:dvc.lock").stdout)["stages"]
+    assert recorded_machine(audited.path, first, lock) == record["line"]
 
 
-def test_a_run_says_what_it_knows_of_its_time(checkout, audited):
+def test_a_run_says_what_it_knows_of_its_time(flown, audited):
     """Nothing is known before the first run; each stage's own time is, after it."""
-    assert "time, if all of them run: not known yet" in audited
-    (checkout.path / "data" / "cohort" / f"{AUDIT}.parquet").unlink()
-    said = checkout.audit("run", "--dry-run").stderr
+    said = (flown.path.parent / SAID).read_text()
+    assert "time, if all of them run: not known yet" in said
+    (audited.path / "data" / "cohort" / f"{AUDIT}.parquet").unlink()
+    said = audited.audit("run", "--dry-run").stderr
     assert "time, if all of them run: about " in said
 
 
@@ -377,5 +379,5 @@ def test_another_number_of_threads_is_another_machine():
     assert isinstance(one, MachineRecord)
 
 
-def test_a_machine_is_described_for_the_parameters(checkout):
-    assert machine_of(checkout.path).line == machine_here(1).line
+def test_a_machine_is_described_for_the_parameters(audited):
+    assert machine_of(audited.path).line == machine_here(1).line

@@ -23,8 +23,9 @@ TABLE = f"data/explain/{AUDIT}/rise.parquet"
 
 
 @pytest.fixture(scope="module")
-def predicted(checkout):
+def predicted(warm_checkout):
     """A checkout with all that explaining needs, and RISE slow enough to be killed."""
+    checkout = warm_checkout()
     tree = checkout.params()
     tree["method"]["rise"]["samples"] = 3000
     checkout.write_params(tree)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+pytestmark = pytest.mark.server
 KEYS = {
     "AWS_ACCESS_KEY_ID": "the-key",
     "AWS_SECRET_ACCESS_KEY": "the-secret-of-the-bucket",

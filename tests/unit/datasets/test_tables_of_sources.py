@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
@@ -133,20 +131,3 @@ def test_every_registered_source_has_its_kind(kind):
     source = getattr(importlib.import_module(module), name)()
     assert source.kind == kind
     assert 0 <= source.max_set_aside <= 1
-
-
-IMPORT_ALL = """
-import importlib, pkgutil, sys
-name = "saliency_audit.datasets"
-for module in pkgutil.iter_modules(importlib.import_module(name).__path__):
-    importlib.import_module(f"{name}.{module.name}")
-heavy = {"torch", "scipy", "sklearn", "skimage", "PIL", "pandas", "pydicom", "pydantic"}
-print(sorted(heavy & set(sys.modules)))
-"""
-
-
-def test_importing_every_source_loads_nothing_heavy(root):
-    ran = subprocess.run(
-        [sys.executable, "-c", IMPORT_ALL], cwd=root, capture_output=True, text=True, check=True
-    )
-    assert ran.stdout.strip() == "[]"
