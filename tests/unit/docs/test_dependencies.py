@@ -44,6 +44,12 @@ def imports(folder):
 
 
 @pytest.fixture(scope="module")
+def distributions():
+    """The distributions that bring each module: read once, as it reads every package's files."""
+    return packages_distributions()
+
+
+@pytest.fixture(scope="module")
 def project(root):
     return tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
 
@@ -62,9 +68,8 @@ def declared(project, extras):
 
 
 @pytest.mark.parametrize("folder", MAY_IMPORT)
-def test_what_is_imported_is_declared(root, project, folder):
+def test_what_is_imported_is_declared(root, project, distributions, folder):
     names = declared(project, MAY_IMPORT[folder])
-    distributions = packages_distributions()
     for module, file in imports(root / folder).items():
         of = {canonicalize_name(name) for name in distributions.get(module, [module])}
         assert of & names, f"{folder}/…/{file} imports {module}: declare one of {sorted(of)}"

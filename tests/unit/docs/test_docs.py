@@ -24,6 +24,7 @@ from saliency_audit.models.specification import read_specification
 from tasks.params import KEYS as PARAMETER_KEYS
 from tasks.report.__main__ import SECTIONS
 from tests.unit.docs.pages import (
+    HISTORY,
     LINK,
     PAGES,
     ROOT,
@@ -156,7 +157,7 @@ def test_no_heading_stands_twice_on_a_page(page):
     assert not twice, f"{name_of(page)}: {twice}: say it once, or name the two apart"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", [*PAGES, HISTORY], ids=name_of)
 def test_every_relative_link_leads_somewhere(page):
     for _, target in LINK.findall(prose(page)):
         if target.startswith(("http://", "https://", "mailto:")):
