@@ -1,8 +1,11 @@
-"""What the audit does: a module or a package per stage of dvc.yaml, and what stages share.
+"""What the audit does: the stages of dvc.yaml, and what they share.
 
-A stage reads Parquet, calls the library and writes Parquet. What belongs here
-knows where files lie and which parameters a stage may read; it knows neither
-DVC nor Prefect. What works on arrays alone is the library's.
+A stage is the module, or the package, of its name: it reads tables, calls the
+library, writes tables, and declares itself in ``STAGE``. Beside the stages
+stand what several of them need (places of files, parameters, models, the common
+part of the gates) and the pages that are made of declarations. Figures of
+images, maps and samples are computed by the library; counting, joining and
+laying out is done here. Nothing here knows DVC or Prefect.
 
 Importing it fixes the threads of numpy's BLAS, which reads their number once.
 """

@@ -10,6 +10,7 @@ import pytest
 
 from saliency_audit.errors import DataError
 from tasks import code, places
+from tasks.params import SECTIONS
 from tasks.stage import STEPS, Declaration
 from tasks.stages import gates, in_order, read_graph, read_stages, tables_of
 
@@ -66,6 +67,24 @@ def test_dvc_watches_the_parameters_that_it_declares(name):
     assert sorted(watched) == sorted(declared), (
         f"params of {name} in dvc.yaml are not those of its STAGE"
     )
+
+
+@every
+def test_its_parameters_are_in_sections_that_are_checked(name):
+    for key in STAGES[name].params:
+        section = any(
+            key == own or key.startswith(f"{own}.") or own.startswith(f"{key}.") for own in SECTIONS
+        )
+        assert section, f"{name} declares the parameter {key}: tasks.params.SECTIONS lacks it"
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_section_of_params_yaml_is_read_by_a_stage(section):
+    for stage in STAGES.values():
+        for key in stage.declared([f"<{argument}>" for argument in stage.arguments]):
+            if key == section or key.startswith(f"{section}.") or section.startswith(f"{key}."):
+                return
+    pytest.fail(f"no stage declares the parameters {section} of tasks.params.SECTIONS")
 
 
 @every
