@@ -112,6 +112,8 @@ Share = Annotated[float, Interval(ge=0, le=1)]
 PositiveShare = Annotated[float, Interval(gt=0, le=1)]
 #: A probability that is neither certain nor impossible.
 OpenShare = Annotated[float, Interval(gt=0, lt=1)]
+#: Resamples of which the ends of an interval can be read.
+Replicates = Annotated[int, Interval(ge=100)]
 Positive = Annotated[float, Interval(gt=0)]
 NotNegative = Annotated[float, Interval(ge=0)]
 #: A text that says something.

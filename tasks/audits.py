@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from saliency_audit.parameters import Checked
-from saliency_audit.ranges import Count, Distinct, Interval, Length, PositiveShare, Seed, Text
+from saliency_audit.ranges import (
+    Count,
+    Distinct,
+    Interval,
+    Length,
+    PositiveShare,
+    Replicates,
+    Seed,
+    Text,
+)
 
 #: Names of methods, each once.
 Names = Annotated[tuple[Text, ...], Distinct()]
@@ -79,4 +88,4 @@ class ReportParameters(Checked):
 
     gallery: Annotated[int, Interval(ge=0)] = 6
     seed: Seed = 0
-    replicates: Annotated[int, Interval(ge=100)] = 1000
+    replicates: Replicates = 1000

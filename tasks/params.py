@@ -71,6 +71,9 @@ class Parameters:
 
     def read(self, key: str, kind: type[T]) -> T:
         """Give the value at a dotted key as the dataclass that declares it."""
+        declared = SECTIONS.get(key)
+        if declared is not None and named(declared) is not kind:
+            raise LookupError(f"{key} is declared by {declared}, and not by {kind.__qualname__}")
         return build(kind, self.value(key), key)
 
 

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from saliency_audit import naming
 from saliency_audit.errors import ParameterError
 from tasks.params import (
     SECTIONS,
+    build,
     build_audit,
     build_source,
     check_declared,
@@ -19,16 +21,25 @@ from tasks.params import (
 
 
 def check_parameters(root: Path) -> None:
-    """Raise ParameterError for the first parameter of params.yaml that is wrong."""
-    tree = read_tree(root / "params.yaml")
+    """Raise ParameterError for the first parameter that some stage would refuse."""
+    check_tree(root, read_tree(root / "params.yaml"))
+
+
+def check_tree(root: Path, tree: Mapping[str, Any]) -> None:
+    """Check a tree of params.yaml beside the files of a checkout; raises ParameterError."""
     check_declared(tree, SECTIONS)
     for dataset, source in read_sources(tree).items():
-        if not (root / source.source).exists():
+        if not source.source or not (root / source.source).exists():
             raise ParameterError(
                 f"params.yaml: datasets.{dataset}.source: {source.source} is not there"
             )
-    for key, raw in tree["audits"].items():
-        _check_classifier(root, key, build_audit(key, raw).classifier)
+    for classifier, audit in {
+        build_audit(name, raw).classifier: name for name, raw in tree["audits"].items()
+    }.items():
+        _check_classifier(root, audit, classifier)
+    _check_encoder(tree["segmenter"])
+    for gate, bounds in tree["quality"].items():
+        _check_severities(gate, bounds.get("severity", {}))
 
 
 def read_sources(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,11 +48,37 @@ def read_sources(tree: Mapping[str, Any]) -> dict[str, Any]:
     return {dataset: build_source(dataset, raw) for dataset, raw in tree["datasets"].items()}
 
 
-def _check_classifier(root: Path, key: str, classifier: str) -> None:
-    folder = root / "classifiers" / classifier
-    if not (folder / "model.yaml").is_file():
+def _check_classifier(root: Path, audit: str, classifier: str) -> None:
+    path = root / "classifiers" / classifier / "model.yaml"
+    if not path.is_file():
         known = sorted(path.parent.name for path in root.glob("classifiers/*/model.yaml"))
-        refuse_unknown({classifier: None}, known, f"audits.{key}.classifier: classifiers")
+        refuse_unknown({classifier: None}, known, f"audits.{audit}.classifier: classifiers")
+        raise ParameterError(f"params.yaml: audits.{audit}.classifier: {path} is not there")
+    from saliency_audit.models.architectures import check_architecture
     from saliency_audit.models.specification import read_specification
 
-    read_specification(folder / "model.yaml")
+    specification = read_specification(path)
+    adopted = specification.adopt
+    if adopted is None or adopted.trusted_architecture is None:
+        try:
+            check_architecture(specification.architecture)
+        except ParameterError as error:
+            raise ParameterError(f"{path}: {error}") from None
+
+
+def _check_encoder(raw: Any) -> None:
+    from saliency_audit.models.segmenter import SegmenterParameters, check_encoder
+
+    try:
+        check_encoder(build(SegmenterParameters, raw, "segmenter").encoder)
+    except ParameterError as error:
+        raise ParameterError(f"params.yaml: {error}") from None
+
+
+def _check_severities(gate: str, given: Mapping[str, str]) -> None:
+    if not given:
+        return
+    from tasks.gates.catalogue import all_rules
+
+    known = [rule.name for name, rules in all_rules() if name == f"check_{gate}" for rule in rules]
+    naming.refuse_unknown(given, known, f"params.yaml: quality.{gate}.severity: unknown rule ")

@@ -37,7 +37,7 @@ class Phantom(Checked, ABC):
     """
 
     source: str = ""
-    images: Count = 800
+    images: Count = 600
     size: tuple[Side, Side] = (64, 64)
     seed: Seed = 0
     noise: Share = 0.02

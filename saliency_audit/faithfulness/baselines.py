@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from saliency_audit.errors import ParameterError
 from saliency_audit.faithfulness.scoring import check_image
+from saliency_audit.ranges import Interval, check_at_least, check_within
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,8 +24,7 @@ def grey(image: Tensor, level: float = 0.5) -> Tensor:
     tensor([[[0.5000, 0.5000]]])
     """
     check_image(image)
-    if not 0 <= level <= 1:
-        raise ParameterError(f"level is {level}: give a level of grey in [0, 1]")
+    check_within(Interval(ge=0, le=1), level=level)
     return image.new_full(tuple(image.shape), level)
 
 
@@ -59,10 +58,8 @@ def blurred(image: Tensor, sigma: float = 5.0, radius: int = 5) -> Tensor:
     import torch
 
     check_image(image)
-    if not 0 < sigma < math.inf:
-        raise ParameterError(f"sigma is {sigma}: give pixels above 0")
-    if radius < 1:
-        raise ParameterError(f"radius is {radius}: give 1 pixel or more")
+    check_within(Interval(gt=0, lt=math.inf), sigma=sigma)
+    check_at_least(1, radius=radius)
     offsets = torch.arange(-radius, radius + 1, dtype=torch.float64)
     kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
     kernel = (kernel / kernel.sum()).to(image.device)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from saliency_audit.errors import DataError, ParameterError
+from saliency_audit.errors import DataError
 from saliency_audit.faithfulness.map_status import check_same_shape, map_status
 from saliency_audit.faithfulness.scoring import check_image
 from saliency_audit.measures.arrays import SaliencyMap
 from saliency_audit.measures.status import Status
-from saliency_audit.ranges import check_at_least
+from saliency_audit.ranges import Interval, check_at_least, check_within
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,8 +59,7 @@ def max_sensitivity(
     >>> max_sensitivity(lambda image: np.ones((2, 2)), torch.zeros(3, 2, 2), key=(0,)).relative
     0.0
     """
-    if not 0 < radius <= 1:
-        raise ParameterError(f"radius is {radius}: give pixel values in (0, 1]")
+    check_within(Interval(gt=0, le=1), radius=radius)
     check_at_least(1, samples=samples)
     check_image(image)
     if not bool(((image >= 0) & (image <= 1)).all()):

@@ -13,32 +13,28 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from saliency_audit.errors import ParameterError
 from saliency_audit.measures.arrays import Mask, Pixels, SaliencyMap, area, check_map
+from saliency_audit.parameters import Checked
+from saliency_audit.ranges import Interval, PositiveShare, check_within
 
 
 def check_kept_fraction(kept_fraction: float) -> None:
     """Raise ParameterError unless the fraction is above 0 and at most 1."""
-    if not 0 < kept_fraction <= 1:
-        raise ParameterError(f"kept_fraction is {kept_fraction}: give a share in (0, 1]")
+    check_within(Interval(gt=0, le=1), kept_fraction=kept_fraction)
 
 
 @dataclass(frozen=True)
-class TopFraction:
+class TopFraction(Checked):
     """How much of a map is read as its explanation.
 
     ``kept_fraction``: share of the pixels kept, in (0, 1]; the paper's is 0.05.
 
     >>> TopFraction(kept_fraction=5)
     Traceback (most recent call last):
-    saliency_audit.errors.ParameterError: kept_fraction is 5: give a share in (0, 1]
+    saliency_audit.errors.ParameterError: kept_fraction is 5: give above 0, at most 1
     """
 
-    kept_fraction: float = 0.05
-
-    def __post_init__(self) -> None:
-        """Check the range; raises ParameterError."""
-        check_kept_fraction(self.kept_fraction)
+    kept_fraction: PositiveShare = 0.05
 
 
 def budget(kept_fraction: float, height: int, width: int) -> int:

@@ -103,15 +103,33 @@ def build(
     return network
 
 
-def _torchvision(architecture: str, outputs: int, pretrained: bool, in_channels: int) -> nn.Module:
+def check_architecture(architecture: str) -> None:
+    """Raise ParameterError for a name that ``build`` does not know, with the nearest that it does.
+
+    >>> check_architecture("cnn")
+    """
+    if architecture == "cnn":
+        return
+    if architecture.startswith(TIMM):
+        import timm
+
+        name = architecture.removeprefix(TIMM)
+        if "/" in name or not timm.is_model(name):
+            said = hint(name, timm.list_models())
+            raise ParameterError(f"unknown architecture {architecture!r}: {said}")
+        return
     from torchvision import models
 
     known = [name for name in models.list_models(models) if not name.startswith(TRANSFORMERS)]
     if architecture not in known:
-        raise ParameterError(
-            f"unknown architecture {architecture!r}: "
-            + hint(architecture, ["cnn", *known, "timm:<name>"])
-        )
+        said = hint(architecture, ["cnn", *known, "timm:<name>"])
+        raise ParameterError(f"unknown architecture {architecture!r}: {said}")
+
+
+def _torchvision(architecture: str, outputs: int, pretrained: bool, in_channels: int) -> nn.Module:
+    from torchvision import models
+
+    check_architecture(architecture)
     if in_channels != 3:
         raise ParameterError(
             f"in_channels is {in_channels}: torchvision's {architecture} reads 3; "
@@ -134,11 +152,8 @@ def _torchvision(architecture: str, outputs: int, pretrained: bool, in_channels:
 def _timm(architecture: str, outputs: int, pretrained: bool, in_channels: int) -> nn.Module:
     import timm
 
+    check_architecture(architecture)
     name = architecture.removeprefix(TIMM)
-    if "/" in name or not timm.is_model(name):
-        raise ParameterError(
-            f"unknown architecture {architecture!r}: {hint(name, timm.list_models())}"
-        )
     if not pretrained:
         network: nn.Module = timm.create_model(name, num_classes=outputs, in_chans=in_channels)
         return network

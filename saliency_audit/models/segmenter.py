@@ -125,7 +125,7 @@ def build_segmenter(parameters: SegmenterParameters, channels: int) -> Segmenter
     Raises ParameterError for an unknown encoder, ModelError where its weights cannot be had.
     """
     check_at_least(1, channels=channels)
-    _check_encoder(parameters.encoder)
+    check_encoder(parameters.encoder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(parameters.seed)
         network = _unet(parameters, channels)
@@ -138,7 +138,8 @@ def build_segmenter(parameters: SegmenterParameters, channels: int) -> Segmenter
     )
 
 
-def _check_encoder(encoder: str) -> None:
+def check_encoder(encoder: str) -> None:
+    """Raise ParameterError for an encoder that nothing knows, with the nearest; loads timm."""
     import segmentation_models_pytorch as smp
     import timm
 

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from saliency_audit.errors import DataError, ParameterError
+from saliency_audit.errors import DataError
+from saliency_audit.ranges import Interval, check_within
 
 #: Height and width of a thumbnail, pixels.
 SIDE = 32
@@ -75,8 +76,7 @@ def near_duplicates(
     >>> [pair[:2] for pair in near_duplicates(pictures)]
     [(0, 2)]
     """
-    if not 0 < difference < 1:
-        raise ParameterError(f"difference is {difference}: give a number above 0 and below 1")
+    check_within(Interval(gt=0, lt=1), difference=difference)
     for given in (thumbnails, others):
         if given is not None:
             _check_thumbnails(given)

@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saliency_audit.errors import DataError, ParameterError
+from saliency_audit.errors import DataError
+from saliency_audit.parameters import Checked
+from saliency_audit.ranges import OpenShare, Replicates, Seed
 from saliency_audit.statistics.columns import Flags, Numbers, check_column, check_flags
 
 #: Below these an interval is marked, or not given.
@@ -32,28 +34,19 @@ _UNDEFINED_SHARE = 0.1
 
 
 @dataclass(frozen=True)
-class Bootstrap:
+class Bootstrap(Checked):
     """How an interval is computed.
 
     ``replicates``: resamples (100 or more); ``level``: coverage, in (0, 1); ``seed``: 0 or more.
 
     >>> Bootstrap(level=95)
     Traceback (most recent call last):
-    saliency_audit.errors.ParameterError: bootstrap level is 95: give a coverage in (0, 1)
+    saliency_audit.errors.ParameterError: level is 95: give above 0, below 1
     """
 
-    replicates: int = 2000
-    level: float = 0.95
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check the ranges; raises ParameterError."""
-        if self.replicates < 100:
-            raise ParameterError(f"bootstrap replicates is {self.replicates}: give 100 or more")
-        if not 0 < self.level < 1:
-            raise ParameterError(f"bootstrap level is {self.level}: give a coverage in (0, 1)")
-        if self.seed < 0:
-            raise ParameterError(f"bootstrap seed is {self.seed}: give 0 or more")
+    replicates: Replicates = 2000
+    level: OpenShare = 0.95
+    seed: Seed = 0
 
 
 class IntervalStatus(StrEnum):
