@@ -1,7 +1,8 @@
-"""The words that say why a value is missing or special.
+"""The words that say why a value is missing or special: all of them, in two kinds.
 
-The status of a map is given by whoever made it; this module knows which of
-them leave nothing to measure.
+A map has one of each: ``Status`` says what its values are, ``MethodStatus``
+what the method that made it says of it. Only the first decides what can be
+measured; this module knows which leave nothing to measure.
 """
 
 from __future__ import annotations
@@ -35,6 +36,18 @@ class Status(StrEnum):
     NO_PREDICTED_MASK = "no_predicted_mask"
     EMPTY_MASK = "empty_mask"
     MASK_BELOW_BUDGET = "mask_below_budget"
+
+
+class MethodStatus(StrEnum):
+    """What a method says of a map that it made; ``OK`` where there is nothing to say.
+
+    - ``FEW_SUPERPIXELS``: LIME found fewer than 20 regions, so the map is mostly ties.
+    - ``NONPOSITIVE_DENOMINATOR``: Grad-CAM++ divided by nothing or less at some pixel.
+    """
+
+    OK = "ok"
+    FEW_SUPERPIXELS = "few_superpixels"
+    NONPOSITIVE_DENOMINATOR = "nonpositive_denominator"
 
 
 #: Statuses of maps that rank no pixels: every measure of them is null.

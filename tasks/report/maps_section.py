@@ -12,12 +12,15 @@ from tasks.report.section import Facts, Part, Section, filled
 #: What a map's status means.
 STATUSES = {
     "ok": "ok",
-    "few_superpixels": "few superpixels",
     "sparse_map": "sparse",
-    "nonpositive_denominator": "denominator ≤ 0",
     "zero_map": "zero",
     "constant_map": "constant",
     "nan_map": "not finite",
+}
+#: What a method says of its map.
+METHOD_STATUSES = {
+    "few_superpixels": "few superpixels",
+    "nonpositive_denominator": "denominator ≤ 0",
 }
 REASONS = {
     "ok": "counts",
@@ -43,10 +46,12 @@ def maps_section(inputs: Inputs) -> Section:
 def _statuses(inputs: Inputs) -> PrintedTable:
     rows: list[dict[str, Any]] = []
     seen: set[str] = set()
+    said: set[str] = set()
     for audit in inputs.audits:
         for method in audit.methods:
             found = audit.numbers["maps"][method]
             seen |= set(found["statuses"])
+            said |= set(found["method_statuses"]) - {"ok"}
             ties = found["tie_share"]
             rows.append(
                 {
@@ -54,12 +59,14 @@ def _statuses(inputs: Inputs) -> PrintedTable:
                     "xai": spell(method),
                     "n": found["maps"],
                     **{status: found["statuses"].get(status, 0) for status in seen | set(STATUSES)},
+                    **{s: found["method_statuses"].get(s, 0) for s in said | set(METHOD_STATUSES)},
                     "ties": ties["mean"],
                     "ties_median": ties["median"],
                     "ties_highest": ties["highest"],
                 }
             )
     shown = [s for s in STATUSES if s in seen or s == "ok"] + sorted(seen - set(STATUSES))
+    told = [s for s in METHOD_STATUSES if s in said] + sorted(said - set(METHOD_STATUSES))
     return PrintedTable(
         "maps",
         "Maps by status, and how much of the explanation ties decided",
@@ -68,6 +75,7 @@ def _statuses(inputs: Inputs) -> PrintedTable:
             Column("xai", "XAI"),
             Column("n", "maps", Kind.COUNT),
             *(Column(s, STATUSES.get(s, s), Kind.COUNT, "Status") for s in shown),
+            *(Column(s, METHOD_STATUSES.get(s, s), Kind.COUNT, "The method says") for s in told),
             Column("ties", "mean", Kind.SHARE, "Ties in the top fraction"),
             Column("ties_median", "median", Kind.SHARE, "Ties in the top fraction"),
             Column("ties_highest", "highest", Kind.SHARE, "Ties in the top fraction"),

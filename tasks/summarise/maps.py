@@ -19,6 +19,7 @@ COLUMNS = [
     "image_id",
     "label",
     "status",
+    "method_status",
     "tie_share",
     "completeness",
     "scale",
@@ -45,6 +46,7 @@ def _of_method(rows: pa.Table) -> dict[str, Any]:
     return {
         "maps": len(rows),
         "statuses": tally(rows, "status"),
+        "method_statuses": tally(rows, "method_status"),
         "tie_share": {**mean(ties), **_spread(ties)},
         "completeness": {**mean(error), **_spread(error)},
         "model_digests": sorted(tally(rows, "model_digest")),
