@@ -40,7 +40,8 @@ def quantise(raw: RawMap, kept_fraction: float) -> StoredMap:
     ``kept_fraction``: share in (0, 1] of the pixels that count as explanation; it decides
     ``sparse_map`` and the tie share. The status is the first that applies of ``nan_map``,
     ``zero_map``, ``constant_map``, ``sparse_map``, ``ok``; what the method says is another fact
-    and stands beside it. Raises DataError for a map that is not (H, W) or has a negative value, ParameterError for a wrong fraction.
+    and stands beside it. Raises DataError for a map that is not (H, W) or has a negative value,
+    ParameterError for a wrong fraction.
 
     >>> stored = quantise(RawMap(np.array([[0.0, 1.0], [2.0, 4.0]])), 0.25)
     >>> stored.map.tolist(), stored.offset, stored.scale, stored.status

@@ -53,5 +53,13 @@ class MethodStatus(StrEnum):
 #: Statuses of maps that rank no pixels: every measure of them is null.
 VALUELESS_MAPS = frozenset({Status.NAN_MAP, Status.ZERO_MAP, Status.CONSTANT_MAP})
 
+#: Statuses of rows that have no figure.
+WITHOUT_VALUE = VALUELESS_MAPS | {
+    Status.LABEL_ABSENT,
+    Status.NO_GROUND_TRUTH,
+    Status.GROUND_TRUTH_EMPTY,
+    Status.NO_PREDICTED_MASK,
+}
+
 #: Statuses of null values that the second of two printed means counts as 0.
 COUNTED_AS_ZERO = frozenset({Status.ZERO_MAP, Status.CONSTANT_MAP})

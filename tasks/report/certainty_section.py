@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from saliency_audit.measures.certainty_figures import printed_in
 from saliency_audit.statistics.resampling import FEW_GROUPS, FEW_INCORRECT
 from tasks.report.chart import Axis, Estimate, Series, interval_chart, line_chart
 from tasks.report.inputs import AuditSummary, Inputs, spell
@@ -14,26 +15,8 @@ from tasks.report.numerals import count
 from tasks.report.papers import paper_of
 from tasks.report.printed import Column, Kind, PrintedTable
 from tasks.report.section import Caution, Chart, Part, Section, filled
+from tasks.report.separators import SCORES
 
-#: Scores that might tell right from wrong, with what they are called.
-SCORES = {
-    "c_iou": "c_IoU",
-    "c_auitc": "c_AUITC",
-    "c_auitc_area": "c_AUITC by area",
-    "c_iou_over_ceiling": "c_IoU over its ceiling",
-    "precision": "|T∩P| / |T|",
-    "c_iou_shuffled": "c_IoU, shuffled map",
-    "c_iou_centred": "c_IoU, centred map",
-    "c_auitc_shuffled": "c_AUITC, shuffled map",
-    "c_auitc_centred": "c_AUITC, centred map",
-    "predicted_area": "area of P",
-    "c_iou_ceiling": "ceiling of c_IoU",
-    "mask_present": "P marks something",
-    "mean_mask_probability": "segmenter's mean probability in P",
-    "calibrated": "calibrated probability",
-    "c_iou_and_calibrated": "c_IoU and probability",
-    "c_auitc_and_calibrated": "c_AUITC and probability",
-}
 DRAWN = ("calibrated", "predicted_area", "c_iou", "c_iou_and_calibrated")
 #: Of these, the ones that need no map and are the same for every method.
 WITHOUT_MAP = ("calibrated", "predicted_area")
@@ -103,7 +86,7 @@ LEADING = (
 
 
 def _table_4(inputs: Inputs) -> PrintedTable:
-    table = _means(inputs, "", ("c_iou", "c_auitc"))
+    table = _means(inputs, "", printed_in("table_4"))
     paper = paper_of(inputs.labels)
     rows = list(table.rows)
     if paper is not None:
@@ -387,7 +370,7 @@ def _confounders(inputs: Inputs) -> PrintedTable:
 
 
 def _other(inputs: Inputs, masks: str) -> PrintedTable:
-    table = _means(inputs, masks, ("c_iou", "c_auitc"))
+    table = _means(inputs, masks, printed_in("table_4"))
     rows = [
         {**row, "auroc": found["scores"]["c_iou"]["auroc"]["auroc"]}
         for row, (_, found, _) in zip(table.rows, _each(inputs, masks), strict=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from saliency_audit.measures.localisation_figures import LOCALISATION_FIGURES, printed_in
 from tasks.report.chart import Axis, Estimate, interval_chart, spanning
 from tasks.report.inputs import AuditSummary, Inputs, spell
 from tasks.report.numerals import percent
@@ -14,7 +15,8 @@ from tasks.report.papers import Paper, paper_of
 from tasks.report.printed import Column, Kind, PrintedTable
 from tasks.report.section import Caution, Chart, Part, Section, filled
 
-MEASURES = {"iou": "IoU@{kept}", "auitc": "AUITC", "auitc_area": "AUITC by area"}
+#: What each figure is called, with ``{kept}`` for the kept fraction.
+TITLES = {figure.key: figure.title for figure in LOCALISATION_FIGURES}
 READINGS = {"original": "Original", "segx": "SegX", "segx_refill": "refill"}
 CONTROLS = {"shuffled": "shuffled", "centred": "centred"}
 MASKS = {
@@ -81,19 +83,19 @@ LEADING = (Column("model", "Model"), Column("xai", "XAI"), Column("n", "n", Kind
 
 
 def _titled(inputs: Inputs, measure: str) -> str:
-    return MEASURES[measure].format(kept=percent(inputs.kept))
+    return TITLES[measure].format(kept=percent(inputs.kept))
 
 
 def _table_3(inputs: Inputs, masks: str) -> PrintedTable:
     columns = [
         Column(f"{measure}_{reading}", title, Kind.MEAN, _titled(inputs, measure))
-        for measure in MEASURES
+        for measure in printed_in("table_3")
         for reading, title in READINGS.items()
     ]
     rows = []
     for leading, found in _each(inputs, masks):
         own = found["means"]["map"]
-        values = {f"{m}_{r}": own[r][m] for m in MEASURES for r in READINGS}
+        values = {f"{m}_{r}": own[r][m] for m in printed_in("table_3") for r in READINGS}
         rows.append({**leading, **values, "empty": found["empty_mask"]})
     paper = paper_of(inputs.labels)
     if paper is not None:
@@ -212,7 +214,7 @@ def _other_gains(inputs: Inputs, masks: str) -> PrintedTable:
     for leading, found in _each(inputs, masks):
         values = {
             f"{measure}_{control}": found["beyond"]["segx"][control][measure]
-            for measure in MEASURES
+            for measure in printed_in("table_3_gains")
             for control in CONTROLS
         }
         original = {
@@ -236,7 +238,7 @@ def _other_gains(inputs: Inputs, masks: str) -> PrintedTable:
                 Column(
                     f"{m}_{c}", title, Kind.DIFFERENCE, f"{_titled(inputs, m)}, beyond masking over"
                 )
-                for m in MEASURES
+                for m in printed_in("table_3_gains")
                 for c, title in CONTROLS.items()
             ),
         ),
@@ -273,7 +275,7 @@ def _strict(inputs: Inputs) -> PrintedTable:
     rows = []
     for leading, found in _each(inputs, _headline(inputs)):
         row = dict(leading)
-        for measure in ("iou", "auitc"):
+        for measure in printed_in("table_3_strict"):
             for reading in ("original", "segx"):
                 own = found["means"]["map"][reading][measure]
                 row[f"{measure}_{reading}_zeros"] = own["with_zeros"]
@@ -287,7 +289,7 @@ def _strict(inputs: Inputs) -> PrintedTable:
             ("zeros", Kind.MEAN, "flat maps as 0"),
             ("macro", Kind.SCORE, "mean over labels"),
         )
-        for m in ("iou", "auitc")
+        for m in printed_in("table_3_strict")
         for r in ("original", "segx")
     ]
     return PrintedTable(
@@ -319,7 +321,6 @@ def _by_label(inputs: Inputs) -> PrintedTable:
     for leading, found in _each(inputs, _headline(inputs)):
         for label, own in found["by_label"].items():
             rows.append({**leading, "label": label, **own, "n": own["rows"]})
-    iou = _titled(inputs, "iou")
     return PrintedTable(
         "table_3_by_label",
         "Table 3 by predicted label",
@@ -328,16 +329,25 @@ def _by_label(inputs: Inputs) -> PrintedTable:
             Column("xai", "XAI"),
             Column("label", "Label"),
             Column("n", "n", Kind.COUNT),
-            Column("iou_original", "Original", Kind.MEAN, iou),
-            Column("iou_segx", "SegX", Kind.MEAN, iou),
-            Column("iou_ceiling", "ceiling", Kind.MEAN, iou),
-            Column("auitc_original", "Original", Kind.MEAN, "AUITC"),
-            Column("auitc_segx", "SegX", Kind.MEAN, "AUITC"),
+            *(
+                column
+                for m in printed_in("table_3_by_label")
+                for column in _label_columns(inputs, m)
+            ),
         ),
         rows,
         heads=3,
         folded=True,
     )
+
+
+def _label_columns(inputs: Inputs, measure: str) -> Iterator[Column]:
+    title = _titled(inputs, measure)
+    for reading in ("original", "segx"):
+        yield Column(f"{measure}_{reading}", READINGS[reading], Kind.MEAN, title)
+    ceiling = next(f.ceiling for f in LOCALISATION_FIGURES if f.key == measure)
+    if ceiling:
+        yield Column(ceiling, "ceiling", Kind.MEAN, title)
 
 
 def _missing(inputs: Inputs) -> PrintedTable:

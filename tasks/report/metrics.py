@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from saliency_audit.measures.certainty_figures import printed_in
+from saliency_audit.measures.localisation_figures import COMPARED
 from tasks.report.inputs import AuditSummary, Inputs
 from tasks.report.printed import rounded
 
 READINGS = ("original", "segx")
-MEASURES = ("iou", "auitc", "auitc_area")
 
 
 def metrics(inputs: Inputs) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def _localisation(audit: AuditSummary, method: str) -> dict[str, Any]:
     if found is None:
         return {}
     values: dict[str, Any] = {"n": found["with_truth"]}
-    for measure in MEASURES:
+    for measure in COMPARED:
         for reading in READINGS:
             values[f"{measure}_{reading}"] = found["means"]["map"][reading][measure]["mean"]
         for control in ("shuffled", "centred"):
@@ -76,7 +77,7 @@ def _certainty(audit: AuditSummary, method: str) -> dict[str, Any]:
     if found is None:
         return {}
     values: dict[str, Any] = {"correct": found["correct"], "incorrect": found["incorrect"]}
-    for name in ("c_iou", "c_auitc", "calibrated", "predicted_area"):
+    for name in (*printed_in("table_4"), "calibrated", "predicted_area"):
         own = found["scores"][name]
         values[f"{name}_correct"] = own["correct"]["mean"]
         values[f"{name}_incorrect"] = own["incorrect"]["mean"]

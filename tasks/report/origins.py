@@ -15,9 +15,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from saliency_audit.measures.localisation import Reading, Saliency
+from saliency_audit.measures.controls import Saliency
+from saliency_audit.measures.explained import Reading
+from saliency_audit.measures.localisation_figures import COMPARED
 from tasks import places
-from tasks.report.metrics import MEASURES
 from tasks.summarise.localisation import WITHOUT_TRUTH
 from tasks.summarise.rows import TEST, attach
 from tasks.tables.agreement import AGREEMENT
@@ -208,8 +209,8 @@ def _localisation(audit: str, own: Mapping[str, str], what: str) -> Origin:
     )
     if what == "n":
         return Origin("count of rows", (base,))
-    # The longest first: auitc_area begins as auitc does.
-    measure = next(name for name in sorted(MEASURES, key=len)[::-1] if what.startswith(f"{name}_"))
+    # The longest first: one may begin as another does.
+    measure = next(name for name in sorted(COMPARED, key=len)[::-1] if what.startswith(f"{name}_"))
     rest = what.removeprefix(f"{measure}_")
     if not rest.startswith("gain_over_"):
         where = {**base.where, "reading": str(Reading(rest))}

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from saliency_audit.measures.localisation_figures import printed_in
 from tasks.report.inputs import AuditSummary, Inputs
 from tasks.report.printed import rounded
 
@@ -71,10 +72,11 @@ def _risk_coverage(audit: AuditSummary) -> str:
 
 
 def _localisation(audit: AuditSummary) -> str:
+    shown = printed_in("plots")
     rows = [
-        (method, saliency, reading, own["iou"]["mean"], own["auitc"]["mean"])
+        (method, saliency, reading, *(own[name]["mean"] for name in shown))
         for method in audit.methods
         for saliency, readings in ((audit.localisation(method) or {}).get("means", {})).items()
         for reading, own in readings.items()
     ]
-    return _csv(("method", "saliency", "reading", "iou", "auitc"), rows)
+    return _csv(("method", "saliency", "reading", *shown), rows)

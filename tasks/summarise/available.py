@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from saliency_audit.measures.localisation import Reading, Saliency
+from saliency_audit.measures.controls import Saliency
+from saliency_audit.measures.explained import Reading
 from saliency_audit.measures.status import Status
 from tasks.summarise.figures import mean
 from tasks.summarise.rows import TEST, numbers, pick

@@ -10,8 +10,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from saliency_audit.errors import DataError
+from saliency_audit.measures.certainty_figures import (
+    CERTAINTY_FIGURES,
+    COMPARED,
+    MASK_FIGURES,
+)
 from saliency_audit.measures.confidence import Confidence, confidence
-from saliency_audit.measures.localisation import Saliency
+from saliency_audit.measures.controls import Saliency
 from saliency_audit.measures.status import Status
 from saliency_audit.statistics.resampling import Bootstrap
 from tasks.summarise.figures import mean
@@ -28,22 +33,11 @@ from tasks.tables.certainty import CERTAINTY
 
 COLUMNS = [column.name for column in CERTAINTY.columns]
 #: Columns of a map's own row that are scores, or confounders of them.
-OWN = (
-    "c_iou",
-    "c_auitc",
-    "c_auitc_area",
-    "c_iou_over_ceiling",
-    "precision",
-    "c_iou_ceiling",
-    "predicted_area",
-    "mean_mask_probability",
-    "calibrated",
-)
-CONTROLLED = ("c_iou", "c_auitc", "c_auitc_area")
+OWN = (*(f.key for f in (*CERTAINTY_FIGURES, *MASK_FIGURES)), "calibrated")
 
 #: Scores whose AUROC has an interval, and pairs whose AUROCs are compared.
 WITH_INTERVAL = ("c_iou", "c_auitc", "calibrated", "predicted_area", "c_iou_and_calibrated")
-COMPARED = (
+PAIRS = (
     ("c_iou", "calibrated"),
     ("c_iou", "predicted_area"),
     ("c_iou", "c_iou_centred"),
@@ -112,7 +106,7 @@ def _headline(
             f"{first}-{second}": area_difference(
                 scores[first], scores[second], correct, group, bootstrap
             )
-            for first, second in COMPARED
+            for first, second in PAIRS
         },
         "risk_coverage": {
             name: {
@@ -136,7 +130,7 @@ def _scores(rows: pa.Table, own: pa.Table) -> dict[str, NDArray[np.float64]]:
                 f"the certainty table has other rows for {control} than for the maps: "
                 "delete it and run `dvc repro`"
             )
-        scores |= {f"{name}_{control}": numbers(table, name) for name in CONTROLLED}
+        scores |= {f"{name}_{control}": numbers(table, name) for name in COMPARED}
     for name in ("c_iou", "c_auitc"):
         scores[f"{name}_and_calibrated"] = together(scores[name], scores["calibrated"])
     return scores

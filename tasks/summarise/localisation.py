@@ -10,28 +10,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from saliency_audit.errors import DataError
-from saliency_audit.measures.localisation import Reading, Saliency
+from saliency_audit.measures.controls import Saliency
+from saliency_audit.measures.explained import Reading
+from saliency_audit.measures.localisation_figures import COMPARED, LOCALISATION_FIGURES
 from saliency_audit.measures.status import Status
 from saliency_audit.statistics.resampling import Bootstrap, paired_difference
 from tasks.summarise.figures import interval, mean, means
 from tasks.summarise.rows import distinct, groups, numbers, pick, tally, texts
+from tasks.tables.localisation import LOCALISATION
 
-COLUMNS = [
-    "image_id",
-    "label",
-    "method",
-    "masks",
-    "saliency",
-    "reading",
-    "iou",
-    "iou_ceiling",
-    "auitc",
-    "auitc_area",
-    "evidence_lost",
-    "truth_area",
-    "status",
-]
-MEASURES = ("iou", "auitc", "auitc_area")
+COLUMNS = [column.name for column in LOCALISATION.columns]
+#: Figures of which a mean is enough: no control has another.
+ALONE = tuple(f.key for f in LOCALISATION_FIGURES if not f.controlled)
 CONTROLS = (Saliency.SHUFFLED, Saliency.CENTRED)
 
 #: Statuses of rows without a mask M: no side of Table 3 has them.
@@ -109,8 +99,8 @@ def _cell(
 def _means(cell: pa.Table) -> dict[str, Any]:
     statuses, labels = texts(cell, "status"), texts(cell, "label")
     return {
-        **{name: means(numbers(cell, name), statuses, labels) for name in MEASURES},
-        **{name: mean(numbers(cell, name)) for name in ("iou_ceiling", "evidence_lost")},
+        **{name: means(numbers(cell, name), statuses, labels) for name in COMPARED},
+        **{name: mean(numbers(cell, name)) for name in ALONE},
     }
 
 
@@ -122,7 +112,7 @@ def _differences(first: pa.Table, second: pa.Table, bootstrap: Bootstrap) -> dic
                 numbers(first, name), numbers(second, name), groups(first), bootstrap=bootstrap
             )
         )
-        for name in MEASURES
+        for name in COMPARED
     }
 
 
@@ -133,7 +123,7 @@ def _by_label(original: pa.Table, segx: pa.Table) -> dict[str, Any]:
         found[label] = {
             "rows": len(before),
             "iou_ceiling": mean(numbers(before, "iou_ceiling")),
-            **{f"{name}_original": mean(numbers(before, name)) for name in MEASURES},
-            **{f"{name}_segx": mean(numbers(after, name)) for name in MEASURES},
+            **{f"{name}_original": mean(numbers(before, name)) for name in COMPARED},
+            **{f"{name}_segx": mean(numbers(after, name)) for name in COMPARED},
         }
     return found

@@ -81,7 +81,7 @@ def test_what_a_method_says_of_a_sparse_map_changes_no_figure():
     rows = [localisation(m.map, mask, mask, 0.05, (1,), map_status=m.status) for m in maps]
     assert all(found == rows[0] for found in rows)
     # Of five pixels that may be kept the three positive ones are: two in M, which has four.
-    assert rows[0][0].iou == 2 / 5
+    assert rows[0][0].figures["iou"] == 2 / 5
 
 
 def test_a_constant_map_keeps_its_constant():

@@ -1,0 +1,96 @@
+"""The figures of localisation, a map beside the clinician's mask M: Table 3."""
+
+from __future__ import annotations
+
+from saliency_audit.measures import scores
+from saliency_audit.measures.arrays import share
+from saliency_audit.measures.figure import Figure, Null
+from saliency_audit.measures.status import Status
+
+#: Computed of an explanation, in the order of the table's columns.
+LOCALISATION_FIGURES = (
+    Figure(
+        "iou",
+        "IoU@{kept}",
+        "IoU of the explanation with M",
+        "IoU at 5 percent",
+        scores.iou,
+        ceiling="iou_ceiling",
+        controlled=True,
+        tables=(
+            "table_3",
+            "table_3_controls",
+            "table_3_gains",
+            "table_3_strict",
+            "table_3_by_label",
+            "plots",
+        ),
+    ),
+    Figure(
+        "iou_ceiling",
+        "ceiling of IoU@{kept}",
+        "the highest IoU at this budget",
+        "IoU ceiling",
+        scores.iou_ceiling,
+        tables=("table_3_controls",),
+    ),
+    Figure(
+        "auitc",
+        "AUITC",
+        "exact AUITC (Eq 12)",
+        "AUITC",
+        scores.auitc,
+        controlled=True,
+        tables=("table_3", "table_3_gains", "table_3_strict", "table_3_by_label", "plots"),
+    ),
+    Figure(
+        "auitc_area",
+        "AUITC by area",
+        "AUITC over the kept area",
+        "AUITC over area",
+        scores.auitc_area,
+        controlled=True,
+        tables=("table_3", "table_3_gains"),
+    ),
+    Figure(
+        "evidence_lost",
+        "Evidence lost",
+        "|T∩M outside P| over |T∩M|",
+        "Evidence lost",
+        scores.evidence_lost,
+        Null(when="other readings than `segx`, T∩M without a pixel", beside=None),
+        tables=("table_3_controls",),
+    ),
+)
+
+#: Keys of those that are compared with controls.
+COMPARED = tuple(figure.key for figure in LOCALISATION_FIGURES if figure.controlled)
+
+#: Computed of the masks, whatever the map is.
+MASK_FIGURES = (
+    Figure(
+        "truth_area",
+        "Area of M",
+        "M's share of the image",
+        "Ground-truth mask",
+        share,
+        Null(frozenset({Status.LABEL_ABSENT, Status.NO_GROUND_TRUTH})),
+    ),
+    Figure(
+        "predicted_area",
+        "Area of P",
+        "P's share of the image",
+        "Predicted mask",
+        share,
+        Null(
+            frozenset({Status.NO_PREDICTED_MASK}),
+            "there is no segmenter",
+            None,
+        ),
+    ),
+)
+
+
+def printed_in(table: str) -> tuple[str, ...]:
+    """Give the keys of the figures that a table prints, in its order."""
+    return tuple(figure.key for figure in LOCALISATION_FIGURES if table in figure.tables)
