@@ -40,11 +40,11 @@ def gallery_section(inputs: Inputs) -> Section:
 
 
 def _of_audit(dataset: str, audit: AuditSummary, number: int) -> Gallery:
-    height, width = audit.numbers["description"]["size"]
+    height, width = audit.numbers.description["size"]
     path = places.summarise(dataset, audit.audit) / "gallery.parquet"
     declared = gallery(len(audit.methods), height, width)
-    grid = audit.numbers["parameters"]["grid"]
-    voters = [spell(m) for m in audit.numbers["parameters"]["agreement_methods"]]
+    grid = audit.numbers.parameters.grid
+    voters = [spell(m) for m in audit.numbers.parameters.agreement_methods]
     examples: list[dict[str, Any]] = []
     for batch in read_batches(path, declared):
         flat = batch.column("maps").storage.flatten().to_numpy(zero_copy_only=False)

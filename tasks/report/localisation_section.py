@@ -11,9 +11,10 @@ from saliency_audit.measures.localisation_figures import LOCALISATION_FIGURES, p
 from tasks.report.chart import Axis, Estimate, interval_chart, spanning
 from tasks.report.inputs import AuditSummary, Inputs, spell
 from tasks.report.numerals import percent
-from tasks.report.papers import Paper, paper_of
+from tasks.report.papers import Paper, Quoted, paper_of
 from tasks.report.printed import Column, Kind, PrintedTable
 from tasks.report.section import Caution, Chart, Part, Section, filled
+from tasks.summary.localisation import Localisation
 
 #: What each figure is called, with ``{kept}`` for the kept fraction.
 TITLES = {figure.key: figure.title for figure in LOCALISATION_FIGURES}
@@ -60,23 +61,23 @@ def localisation_section(inputs: Inputs) -> Section:
 
 
 def _readings(inputs: Inputs) -> list[str]:
-    found = {name for audit in inputs.audits for name in audit.numbers["localisation"]}
+    found = {name for audit in inputs.audits for name in audit.numbers.localisation}
     return [name for name in MASKS if name in found]
 
 
-def _rows_of(audit: AuditSummary, masks: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rows_of(audit: AuditSummary, masks: str) -> Iterator[tuple[str, Localisation]]:
     """Give the methods that have a row with a mask M, with their figures."""
     for method in audit.methods:
         found = audit.localisation(method, masks)
-        if found is not None and found["with_truth"]:
+        if found is not None and found.with_truth:
             yield method, found
 
 
-def _each(inputs: Inputs, masks: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+def _each(inputs: Inputs, masks: str) -> Iterator[tuple[dict[str, Any], Localisation]]:
     """Give the leading cells of each row, and the figures to fill it with."""
     for audit in inputs.audits:
         for method, found in _rows_of(audit, masks):
-            yield {"model": audit.model, "xai": spell(method), "n": found["with_truth"]}, found
+            yield {"model": audit.model, "xai": spell(method), "n": found.with_truth}, found
 
 
 LEADING = (Column("model", "Model"), Column("xai", "XAI"), Column("n", "n", Kind.COUNT))
@@ -94,9 +95,9 @@ def _table_3(inputs: Inputs, masks: str) -> PrintedTable:
     ]
     rows = []
     for leading, found in _each(inputs, masks):
-        own = found["means"]["map"]
+        own = found.means["map"]
         values = {f"{m}_{r}": own[r][m] for m in printed_in("table_3") for r in READINGS}
-        rows.append({**leading, **values, "empty": found["empty_mask"]})
+        rows.append({**leading, **values, "empty": found.empty_mask})
     paper = paper_of(inputs.labels)
     if paper is not None:
         rows += _paper_rows(paper)
@@ -124,7 +125,7 @@ def _paper_rows(paper: Paper) -> list[dict[str, Any]]:
             "xai": spell(row.method),
             "reference": True,
             **{
-                f"{name}_{reading}": {"mean": value, "n": None}
+                f"{name}_{reading}": Quoted(value)
                 for name, pair in (("iou", row.iou), ("auitc", row.auitc))
                 for reading, value in zip(("original", "segx"), pair, strict=True)
             },
@@ -137,7 +138,7 @@ def _beyond(inputs: Inputs, masks: str) -> PrintedTable:
     """Print IoU beside its controls, and what is left when theirs is taken away."""
     rows = []
     for leading, found in _each(inputs, masks):
-        means, beyond = found["means"], found["beyond"]
+        means, beyond = found.means, found.beyond
         rows.append(
             {
                 **leading,
@@ -195,9 +196,9 @@ def _chart(inputs: Inputs, masks: str) -> Chart:
     estimates = []
     for leading, found in _each(inputs, masks):
         for style, (control, title) in enumerate(CONTROLS.items()):
-            own = found["beyond"]["segx"][control]["iou"]
+            own = found.beyond["segx"][control]["iou"]
             name = f"{leading['model']} {leading['xai']} − {title}"
-            estimates.append(Estimate(name, own["estimate"], own["low"], own["high"], style))
+            estimates.append(Estimate(name, own.estimate, own.low, own.high, style))
     values = [v for e in estimates for v in (e.value, e.low, e.high)]
     iou = _titled(inputs, "iou")
     title = f"Gain of {iou} beyond masking"
@@ -213,15 +214,14 @@ def _other_gains(inputs: Inputs, masks: str) -> PrintedTable:
     rows = []
     for leading, found in _each(inputs, masks):
         values = {
-            f"{measure}_{control}": found["beyond"]["segx"][control][measure]
+            f"{measure}_{control}": found.beyond["segx"][control][measure]
             for measure in printed_in("table_3_gains")
             for control in CONTROLS
         }
         original = {
-            f"original_{control}": found["beyond"]["original"][control]["iou"]
-            for control in CONTROLS
+            f"original_{control}": found.beyond["original"][control]["iou"] for control in CONTROLS
         }
-        change = {"change": found["segx_minus_original"]["iou"]}
+        change = {"change": found.segx_minus_original["iou"]}
         rows.append({**leading, **original, **change, **values})
     iou = _titled(inputs, "iou")
     return PrintedTable(
@@ -277,12 +277,12 @@ def _strict(inputs: Inputs) -> PrintedTable:
         row = dict(leading)
         for measure in printed_in("table_3_strict"):
             for reading in ("original", "segx"):
-                own = found["means"]["map"][reading][measure]
-                row[f"{measure}_{reading}_zeros"] = own["with_zeros"]
-                row[f"{measure}_{reading}_macro"] = own["macro"]["mean"]
-                row["labels"] = own["macro"]["n"]
-        share = found["mask_below_budget"] / found["with_truth"]
-        rows.append({**row, "below": share, "area": found["truth_area"]})
+                own = found.means["map"][reading][measure]
+                row[f"{measure}_{reading}_zeros"] = own.with_zeros
+                row[f"{measure}_{reading}_macro"] = own.macro.mean
+                row["labels"] = own.macro.n
+        share = found.mask_below_budget / found.with_truth
+        rows.append({**row, "below": share, "area": found.truth_area})
     columns = [
         Column(f"{m}_{r}_{way}", READINGS[r], kind, f"{_titled(inputs, m)}, {title}")
         for way, kind, title in (
@@ -319,8 +319,11 @@ def _headline(inputs: Inputs) -> str:
 def _by_label(inputs: Inputs) -> PrintedTable:
     rows = []
     for leading, found in _each(inputs, _headline(inputs)):
-        for label, own in found["by_label"].items():
-            rows.append({**leading, "label": label, **own, "n": own["rows"]})
+        for label, own in found.by_label.items():
+            sides = (("original", own.original), ("segx", own.segx))
+            values = {f"{m}_{side}": figures[m] for side, figures in sides for m in figures}
+            ceilings = {m: own.original[m] for m in own.original}
+            rows.append({**leading, "label": label, **ceilings, **values, "n": own.rows})
     return PrintedTable(
         "table_3_by_label",
         "Table 3 by predicted label",
@@ -361,7 +364,7 @@ def _missing(inputs: Inputs) -> PrintedTable:
         for method in audit.methods[:1]:
             found = audit.localisation(method)
             for status, why in reasons.items():
-                number = (found or {"statuses": {}})["statuses"].get(status, 0)
+                number = found.statuses.get(status, 0) if found else 0
                 if number:
                     rows.append({"model": audit.model, "why": {}, "reason": why, "rows": number})
     return PrintedTable(

@@ -21,6 +21,7 @@ from saliency_audit.measures.localisation_figures import COMPARED
 from tasks import places
 from tasks.summarise.localisation import WITHOUT_TRUTH
 from tasks.summarise.rows import TEST, attach
+from tasks.summary.document import Outline, Parameters
 from tasks.tables.agreement import AGREEMENT
 from tasks.tables.certainty import CERTAINTY
 from tasks.tables.cohort import COHORT
@@ -114,10 +115,10 @@ def leaves(tree: Mapping[str, Any], key: Key = ()) -> Iterator[tuple[Key, Any]]:
             yield (*key, name), value
 
 
-def origin_of(key: Key, dataset: str, summary: Mapping[str, Any] | None) -> Origin:
+def origin_of(key: Key, dataset: str, summary: Outline | None) -> Origin:
     """Say what a number of a dataset's metrics.json is made of; raises KeyError for another key.
 
-    ``summary``: the audit's summary.json; None for a number of no audit.
+    ``summary``: what the audit's summary says of itself; None for a number of no audit.
     """
     if summary is None:
         return _of_dataset(key, dataset)
@@ -125,8 +126,8 @@ def origin_of(key: Key, dataset: str, summary: Mapping[str, Any] | None) -> Orig
     if section == "classification":
         return _classification(audit, rest)
     if section == "agreement":
-        return _agreement(audit, rest[0], rest[1], summary["parameters"])
-    return _of_method(audit, section, rest[0], rest[1], summary["headline_masks"])
+        return _agreement(audit, rest[0], rest[1], summary.parameters)
+    return _of_method(audit, section, rest[0], rest[1], summary.headline_masks)
 
 
 def _of_dataset(key: Key, dataset: str) -> Origin:
@@ -165,7 +166,7 @@ def _classification(audit: str, rest: Sequence[str]) -> Origin:
     return Origin(statistic, (Selection(path, PREDICTIONS, own, values),))
 
 
-def _agreement(audit: str, name: str, what: str, parameters: Mapping[str, Any]) -> Origin:
+def _agreement(audit: str, name: str, what: str, parameters: Parameters) -> Origin:
     statistic, least = {
         "n": ("count of images and labels", {}),
         "highest_mean": ("mean over images and labels of the highest count of a cell", {}),
@@ -184,7 +185,7 @@ def _agreement(audit: str, name: str, what: str, parameters: Mapping[str, Any]) 
         places.cohort(audit),
         least,
     )
-    methods = parameters["agreement_methods" if name == "paper" else "methods"]
+    methods = parameters.agreement_methods if name == "paper" else parameters.methods
     return Origin(statistic, (chosen,), tuple(_maps(audit, method) for method in methods))
 
 
