@@ -51,6 +51,11 @@ class Explained:
         """Pixels of T: the budget, or of a sparse map its positive pixels where they are fewer."""
         return min(self.budget, self.ranked.ranked)
 
+    @property
+    def pixels(self) -> int:
+        """Pixels of the explanation under this reading."""
+        return int(self.curve.kept[self.budget - 1])
+
 
 def whole(
     ranked: RankedMap,

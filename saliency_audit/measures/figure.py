@@ -46,7 +46,8 @@ class Figure:
     ``low`` to ``high``: its closed range; ``unit``: empty of a share; ``ceiling``: the key of the
     figure that it is never above; ``counterpart``: of a figure with P, the one that it is where M
     stands in place of P; ``controlled``: whether it is compared with that of controls; ``tables``:
-    tables of the report that print it, by the names of their files.
+    tables of the report that print it, by the names of their files; ``note``: beneath them, in
+    sentences.
     """
 
     key: str
@@ -62,3 +63,4 @@ class Figure:
     counterpart: str = ""
     controlled: bool = False
     tables: tuple[str, ...] = ()
+    note: str = ""

@@ -78,9 +78,9 @@ def localisation(
         ``sparse_map`` only positive pixels are kept.
 
     The status of a row is the first that applies: why M is missing, why the map is, ``empty_mask``
-    (SegX is 0), ``mask_below_budget`` (of ``segx_refill``), the map's own. ``mask_alone`` has no
-    budget: its explanation is P. Only under ``segx_refill`` is it what that reading makes of a map
-    with one value in P: k pixels of P in ``pixel_order``.
+    (SegX is 0), ``mask_below_budget`` (of ``segx_refill``), ``empty_explanation``, the map's own.
+    ``mask_alone`` has no budget: its explanation is P. Only under ``segx_refill`` is it what that
+    reading makes of a map with one value in P: k pixels of P in ``pixel_order``.
 
     Raises DataError on another map, on masks of another shape, or where all three are None;
     ParameterError where the fraction is out of range.
@@ -157,18 +157,21 @@ def _row(case: _Case, saliency: Saliency, found: Explained) -> LocalisationRow:
         {figure.key: figure.compute(found) for figure in LOCALISATION_FIGURES},
         _share(case.truth),
         _share(case.predicted),
-        _status(case, saliency, found.reading),
+        _status(case, saliency, found),
     )
 
 
-def _status(case: _Case, saliency: Saliency, reading: Reading) -> str:
+def _status(case: _Case, saliency: Saliency, found: Explained) -> str:
     """Why a value that exists is special."""
+    reading = found.reading
     needs_mask = saliency is Saliency.MASK_ALONE or reading is not Reading.ORIGINAL
     marked = 0 if case.predicted is None else area(case.predicted)
     if needs_mask and not marked:
         return str(Status.EMPTY_MASK)
     if reading is Reading.SEGX_REFILL and marked <= case.kept:
         return str(Status.MASK_BELOW_BUDGET)
+    if not found.pixels:
+        return str(Status.EMPTY_EXPLANATION)
     return str(Status.OK) if saliency is Saliency.MASK_ALONE else case.map_status
 
 

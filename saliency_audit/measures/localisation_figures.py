@@ -42,6 +42,10 @@ LOCALISATION_FIGURES = (
         scores.auitc,
         controlled=True,
         tables=("table_3", "table_3_gains", "table_3_strict", "table_3_by_label", "plots"),
+        note=(
+            "AUITC: IoU of M with the map thresholded at τ, averaged over τ from 0 to 1 (Eq 12); "
+            "it depends on a map's values, so compare it with the map's own controls only."
+        ),
     ),
     Figure(
         "auitc_area",
@@ -51,6 +55,10 @@ LOCALISATION_FIGURES = (
         scores.auitc_area,
         controlled=True,
         tables=("table_3", "table_3_gains"),
+        note=(
+            "AUITC by area: averaged over the share of pixels kept; it depends on the ranking "
+            "alone."
+        ),
     ),
     Figure(
         "evidence_lost",

@@ -38,8 +38,8 @@ def auitc_area(found: Explained) -> float:
 
 def precision(found: Explained) -> float | None:
     """Share of the explanation that lies in the mask; None of an explanation without pixels."""
-    kept = int(found.curve.kept[found.budget - 1])
-    return int(found.curve.shared[found.budget - 1]) / kept if kept else None
+    shared = int(found.curve.shared[found.budget - 1])
+    return shared / found.pixels if found.pixels else None
 
 
 def evidence_lost(found: Explained) -> float | None:

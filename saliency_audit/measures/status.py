@@ -21,6 +21,8 @@ class Status(StrEnum):
     - ``NO_PREDICTED_MASK``: there is no segmenter; null.
     - ``EMPTY_MASK``: the segmenter marks nothing. The value is 0, not null: classifier and
       segmenter disagree.
+    - ``EMPTY_EXPLANATION``: SegX leaves no pixel of the explanation. What is a share of it is
+      null; IoU is 0.
     - ``MASK_BELOW_BUDGET``: P is no larger than the budget, so that ``segx_refill`` says little
       about the map.
     """
@@ -35,6 +37,7 @@ class Status(StrEnum):
     GROUND_TRUTH_EMPTY = "ground_truth_empty"
     NO_PREDICTED_MASK = "no_predicted_mask"
     EMPTY_MASK = "empty_mask"
+    EMPTY_EXPLANATION = "empty_explanation"
     MASK_BELOW_BUDGET = "mask_below_budget"
 
 

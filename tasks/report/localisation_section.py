@@ -26,15 +26,16 @@ MASKS = {
     "union": "the union of all labels' masks",
 }
 
-DEFINITIONS = (
+#: What the letters mean, and whose rows these are; between them, what figures say of themselves.
+LETTERS = (
     "T: the {kept} of pixels with the highest saliency. M: the clinician's mask. P: the "
     "segmenter's mask. IoU@{kept}: |T∩M| / |T∪M|. SegX: T∩P in place of T (Eqs 6 and 7). Refill, "
-    "as in the authors' code: mask the map by P first, then take the top {kept}.",
-    "AUITC: IoU of M with the map thresholded at τ, averaged over τ from 0 to 1 (Eq 12); it "
-    "depends on a map's values, so compare it with the map's own controls only. AUITC by area: "
-    "averaged over the share of pixels kept; it depends on the ranking alone.",
+    "as in the authors' code: mask the map by P first, then take the top {kept}."
+)
+NOTES = " ".join(f.note for f in LOCALISATION_FIGURES if f.note and "table_3" in f.tables)
+ROWS = (
     "n: explained predictions of the test split that have a mask M. The same ones stand on both "
-    "sides. Means leave out maps that rank no pixels; a small n beneath a mean says so.",
+    "sides. Means leave out maps that rank no pixels; a small n beneath a mean says so."
 )
 
 
@@ -101,7 +102,7 @@ def _table_3(inputs: Inputs, masks: str) -> PrintedTable:
     paper = paper_of(inputs.labels)
     if paper is not None:
         rows += _paper_rows(paper)
-    notes = [note.format(kept=percent(inputs.kept)) for note in DEFINITIONS]
+    notes = [LETTERS.format(kept=percent(inputs.kept)), NOTES, ROWS]
     if paper is not None:
         notes.append(
             "Shaded rows: what the SegX paper printed. Its AUITC, about equal to its IoU, fits "

@@ -163,7 +163,8 @@ def test_a_mask_below_the_budget_is_marked_under_refill_only():
     rows = rows_of(saliency, mask, predicted, 0.16, KEY)  # 16 pixels, as many as P has
     marked = {key for key, row in rows.items() if row.status == Status.MASK_BELOW_BUDGET}
     assert marked == {(name, Reading.SEGX_REFILL) for name in Saliency}
-    assert not any(r.status != "ok" for r in rows_of(saliency, mask, predicted, 0.15, KEY).values())
+    statuses = {row.status for row in rows_of(saliency, mask, predicted, 0.15, KEY).values()}
+    assert Status.MASK_BELOW_BUDGET not in statuses
 
 
 @pytest.mark.parametrize("reason", [Status.LABEL_ABSENT, Status.NO_GROUND_TRUTH])
@@ -252,3 +253,23 @@ def test_bad_arrays_are_refused():
         localisation(None, None, None, 0.05, KEY)
     with pytest.raises(DataError, match="height, width"):
         localisation(saliency.ravel(), mask, predicted, 0.05, KEY)
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(cases())
+def test_an_explanation_that_segx_empties_says_so(case):
+    saliency, mask, predicted, fraction = case
+    rows = rows_of(saliency, mask, predicted, fraction, KEY)
+    left = {
+        Reading.ORIGINAL: top_fraction(saliency, fraction),
+        Reading.SEGX: segx_explanation(saliency, predicted, fraction),
+        Reading.SEGX_REFILL: segx_refill_explanation(saliency, predicted, fraction),
+    }
+    for reading, explanation in left.items():
+        row = rows[Saliency.MAP, reading]
+        if row.status == Status.EMPTY_EXPLANATION:
+            assert predicted.any()
+            assert row.figures["iou"] == 0
+        said = {Status.EMPTY_EXPLANATION, Status.EMPTY_MASK, Status.MASK_BELOW_BUDGET}
+        assert explanation.any() or row.status in said
+        assert not (explanation.any() and row.status == Status.EMPTY_EXPLANATION)
