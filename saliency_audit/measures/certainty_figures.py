@@ -55,6 +55,7 @@ CERTAINTY_FIGURES = (
         "|T∩P| over |T|",
         "Confounders",
         scores.precision,
+        counterpart="precision",
         tables=("table_4_confounders",),
     ),
     Figure(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from saliency_audit.measures import scores
 from saliency_audit.measures.arrays import share
 from saliency_audit.measures.figure import Figure, Null
-from saliency_audit.measures.status import Status
+from saliency_audit.measures.status import WITHOUT_VALUE, Status
 
 #: Computed of an explanation, in the order of the table's columns.
 LOCALISATION_FIGURES = (
@@ -59,6 +59,21 @@ LOCALISATION_FIGURES = (
             "AUITC by area: averaged over the share of pixels kept; it depends on the ranking "
             "alone."
         ),
+    ),
+    Figure(
+        "precision",
+        "Precision in M",
+        "share of the explanation that lies in M",
+        "Precision in M",
+        scores.precision,
+        Null(
+            WITHOUT_VALUE | {Status.EMPTY_MASK, Status.EMPTY_EXPLANATION},
+            "`segx_refill` of a map that is 0 in all of P",
+            frozenset({Status.MASK_BELOW_BUDGET}),
+        ),
+        controlled=True,
+        tables=("table_3", "table_3_gains"),
+        note="Precision in M: |T∩M| / |T|, of rows where T, or what P leaves of it, has a pixel.",
     ),
     Figure(
         "evidence_lost",
