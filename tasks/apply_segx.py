@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 from saliency_audit.labelling import MaskKind
@@ -56,7 +55,12 @@ def _rows(row: JoinedRow, parameters: MeasureParameters) -> Iterator[dict[str, A
                     "label": label,
                     "method": method,
                     "masks": reading,
-                    **asdict(found),
+                    "saliency": found.saliency,
+                    "reading": found.reading,
+                    **found.figures,
+                    "truth_area": found.truth_area,
+                    "predicted_area": found.predicted_area,
+                    "status": found.status,
                 }
 
 

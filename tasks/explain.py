@@ -166,6 +166,7 @@ def _row(row: dict[str, Any], label: str, stored: StoredMap) -> dict[str, Any]:
         "offset": stored.offset,
         "scale": stored.scale,
         "status": stored.status,
+        "method_status": stored.method_status,
         "tie_share": stored.tie_share,
         "completeness": stored.completeness,
         "pixel_sha256": row["pixel_sha256"],

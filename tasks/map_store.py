@@ -28,7 +28,7 @@ from tasks.places import LOCAL
 
 FILE = LOCAL / "maps.sqlite"
 #: Layout of the file; one of another layout is replaced.
-VERSION = 1
+VERSION = 2
 #: Environment variable with the size that the store may have, in GiB.
 BOUND_VARIABLE = "SALIENCY_MAP_STORE_GIB"
 DEFAULT_BOUND = 8.0
@@ -39,7 +39,8 @@ LAYOUT = """
 CREATE TABLE contexts (id INTEGER PRIMARY KEY, key TEXT UNIQUE, name TEXT, used REAL);
 CREATE TABLE maps (
     context INTEGER, pixels TEXT, label TEXT, map BLOB, height INTEGER, width INTEGER,
-    "offset" REAL, scale REAL, status TEXT, tie_share REAL, completeness REAL, digest TEXT,
+    "offset" REAL, scale REAL, status TEXT, tie_share REAL, completeness REAL,
+    method_status TEXT, digest TEXT,
     PRIMARY KEY (context, pixels, label)
 );
 """
@@ -99,7 +100,7 @@ class MapStore:
         try:
             rows = self._connection.execute(
                 'SELECT label, map, height, width, "offset", scale, status, tie_share, '
-                "completeness, digest FROM maps WHERE context = ? AND pixels = ?",
+                "completeness, method_status, digest FROM maps WHERE context = ? AND pixels = ?",
                 (self._context, pixels),
             ).fetchall()
         except sqlite3.Error as error:
@@ -120,7 +121,7 @@ class MapStore:
         try:
             with self._connection:
                 self._connection.executemany(
-                    f"INSERT OR REPLACE INTO maps VALUES ({', '.join('?' * 12)})", rows
+                    f"INSERT OR REPLACE INTO maps VALUES ({', '.join('?' * 13)})", rows
                 )
         except sqlite3.Error as error:
             log.warning("a map was not kept in %s: %s", FILE, error)
@@ -242,6 +243,7 @@ def _values(stored: StoredMap) -> list[Any]:
         stored.status,
         stored.tie_share,
         stored.completeness,
+        stored.method_status,
     ]
 
 

@@ -16,14 +16,14 @@ from tasks.artifacts import read_batches
 from tasks.tables.saliency import saliency
 
 #: Statuses of a map that can be read as one.
-READABLE = frozenset({"ok", "few_superpixels", "sparse_map", "nonpositive_denominator"})
+READABLE = frozenset({"ok", "sparse_map"})
 #: Statuses that mean the method gave numbers, but all the same ones.
 FLAT = frozenset({"zero_map", "constant_map"})
 
 
 @dataclass(frozen=True)
 class StoredRow:
-    """One map: ``values`` float16 (H, W) in [0, 1], with its status and what it was made of."""
+    """One map: ``values`` float16 (H, W) in [0, 1], with its statuses and what it was made of."""
 
     image_id: str
     label: str
@@ -32,6 +32,7 @@ class StoredRow:
     offset: float | None
     scale: float | None
     status: str
+    method_status: str
     tie_share: float | None
     completeness: float | None
     pixel_sha256: str

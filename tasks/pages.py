@@ -9,7 +9,7 @@ from pathlib import Path
 from tasks import drawing
 from tasks.gates import catalogue
 from tasks.stages import HERE
-from tasks.tables import dictionary
+from tasks.tables import definitions, dictionary
 
 #: Parts of pages that people write: what stands before and after them, as a pattern.
 DRAWING = r"(?<=```mermaid\n).*?(?=```)"
@@ -22,8 +22,13 @@ def pages(root: Path = HERE) -> Mapping[str, str]:
         "README.md": _with(root / "README.md", DRAWING, drawing.drawing()),
         "docs/architecture.md": _with(root / "docs" / "architecture.md", TABLE, drawing.table()),
         "docs/data-dictionary.md": dictionary.write(),
+        "docs/definitions.md": _figures(root / "docs" / "definitions.md"),
         "docs/rules.md": catalogue.write(),
     }
+
+
+def _figures(page: Path) -> str:
+    return definitions.write(page.read_text("utf-8"))
 
 
 def _with(page: Path, pattern: str, part: str) -> str:

@@ -19,7 +19,7 @@ from saliency_audit.datasets.encoding import encode_image, encode_mask, pixel_sh
 from saliency_audit.datasets.selection import choose
 from saliency_audit.errors import DataError, ModelError
 from saliency_audit.labelling import Labelling, MaskKind
-from saliency_audit.measures.segu import mean_mask_probability
+from saliency_audit.measures.mask_probability import mean_mask_probability
 from saliency_audit.models.calibration import Calibration, calibrate, sigmoid
 from saliency_audit.models.classifier import Classifier
 from saliency_audit.models.segmenter import Segmenter

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 from saliency_audit.labelling import MaskKind
-from saliency_audit.measures.controls import shuffle_key
-from saliency_audit.measures.localisation import Saliency
+from saliency_audit.measures.controls import Saliency, shuffle_key
 from saliency_audit.measures.segu import certainty_with_controls
 from saliency_audit.measures.status import Status
 from tasks import places
@@ -77,7 +75,13 @@ def _scores(
         probability,
         map_status=stored.status,
     ):
-        yield asdict(found)
+        yield {
+            "saliency": found.saliency,
+            **found.figures,
+            "predicted_area": found.predicted_area,
+            "mean_mask_probability": found.mean_mask_probability,
+            "status": found.status,
+        }
 
 
 STAGE = Stage(

@@ -13,6 +13,7 @@ import numpy as np
 from saliency_audit.datasets.encoding import encode_image, encode_mask, pixel_sha256
 from saliency_audit.datasets.splitting import SplitParameters, split_groups
 from saliency_audit.labelling import EVERY_LABEL
+from saliency_audit.measures.status import MethodStatus
 from saliency_audit.measures.top_fraction import tie_share
 from saliency_audit.progress import silent
 from tasks import places
@@ -38,7 +39,8 @@ class Project:
     """An invented dataset with its audits, in a folder of its own.
 
     ``accuracy``: share of images whose label the classifier gets right; ``masks``: ``single``,
-    ``per_label`` or ``none``; ``faults``: status by (method, row number) of maps that failed;
+    ``per_label`` or ``none``; ``faults``: status by (method, row number) of maps that failed,
+    or what the method says of them;
     ``broken``: images that break a rule of a quality gate, which warns.
     """
 
@@ -399,7 +401,8 @@ class Project:
             saliency(height, width), places.explain(audit) / f"{method}.parquet"
         ) as table:
             for number, row in enumerate(explained):
-                status = self.faults.get((method, number), "ok")
+                fault = self.faults.get((method, number), "ok")
+                status = "ok" if fault in set(MethodStatus) else fault
                 signal = drawn[row["image_id"]][1] * rng.uniform(0, 1.5)
                 values = np.cumsum(rng.normal(0, 0.1, self.size), axis=0) + signal
                 values = (values - values.min()) / np.ptp(values)
@@ -415,6 +418,7 @@ class Project:
                         "offset": 0.0,
                         "scale": 1.0,
                         "status": status,
+                        "method_status": fault if fault in set(MethodStatus) else "ok",
                         "tie_share": tie_share(stored, 0.05) if status == "ok" else None,
                         "completeness": 0.01 * number if method == "shap" else None,
                         "pixel_sha256": pixel_sha256(drawn[row["image_id"]][0]),

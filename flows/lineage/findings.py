@@ -19,6 +19,8 @@ from flows.ground.git import entries
 from flows.records.artifacts import MISSING, VERIFIED, Artifacts
 from flows.records.stages import Record
 from saliency_audit.errors import AuditError, ParameterError
+from saliency_audit.measures.certainty_figures import COMPARED as SCORED
+from saliency_audit.measures.localisation_figures import COMPARED as LOCATED
 from saliency_audit.naming import hint
 from tasks import places
 from tasks.artifacts import file_sha256, read_columns
@@ -330,13 +332,13 @@ def _cohort(record: Record, files: Artifacts, subject: Subject) -> Iterator[Find
 
 def _located(record: Record, files: Artifacts, subject: Subject) -> Iterator[Finding]:
     path = Path(next(iter(record.writes)))
-    columns = ["method", "masks", "saliency", "reading", "iou", "auitc", "status"]
+    columns = ["method", "masks", "saliency", "reading", *LOCATED, "status"]
     yield from _rows(files, path, LOCALISATION, columns, subject)
 
 
 def _scored(record: Record, files: Artifacts, subject: Subject) -> Iterator[Finding]:
     path = Path(next(iter(record.writes)))
-    columns = ["method", "masks", "saliency", "c_iou", "c_auitc", "status"]
+    columns = ["method", "masks", "saliency", *SCORED, "status"]
     yield from _rows(files, path, CERTAINTY, columns, subject)
 
 

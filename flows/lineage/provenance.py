@@ -21,6 +21,7 @@ from saliency_audit.errors import DataError, ParameterError
 from saliency_audit.naming import hint
 from tasks import places
 from tasks.report.origins import Origin, leaves, origin_of
+from tasks.summary.document import Outline, read_outline
 
 #: The stage that all others take their code's digest from; a step shows its own file of it.
 CODE = "code"
@@ -210,8 +211,8 @@ def _metric(found: Mapping[str, Any], name: str) -> tuple[str, tuple[str, ...], 
     raise ParameterError(f"no metric {name}: {hint(name, names)}")
 
 
-def _summary(files: Artifacts, dataset: str, audit: str) -> dict[str, Any] | None:
-    """Give the summary of an audit; None where the name is of no audit."""
+def _summary(files: Artifacts, dataset: str, audit: str) -> Outline | None:
+    """Give what the summary of an audit says of itself; None where the name is of no audit."""
     path = str(places.summarise(dataset, audit) / "summary.json")
     if files.md5(path) is None and str(places.summarise(dataset, audit)) not in files.recorded:
         return None
@@ -221,8 +222,7 @@ def _summary(files: Artifacts, dataset: str, audit: str) -> dict[str, Any] | Non
             f"{path} is neither in the checkout nor in DVC's cache: `dvc pull` or `dvc fetch "
             "--all-commits` brings it, where there is a remote"
         )
-    summary: dict[str, Any] = json.loads(place.read_text("utf-8"))
-    return summary
+    return read_outline(place)
 
 
 def _writers(records: Mapping[str, Record]) -> dict[str, str]:

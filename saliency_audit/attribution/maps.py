@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from saliency_audit.attribution.method import RawMap
 from saliency_audit.errors import DataError
+from saliency_audit.measures.status import MethodStatus, Status
 from saliency_audit.measures.top_fraction import budget, tie_share
 
 
@@ -20,7 +21,8 @@ class StoredMap:
     ``zero_map`` or ``constant_map``. ``offset`` and ``scale``: minimum and range of the raw map
     in units of the score, None for a ``nan_map``. ``status``: ``ok`` or why not. ``tie_share``:
     share in [0, 1] of the top fraction that the order of ties chose, None where the map ranks no
-    pixels. ``completeness``: as of the raw map.
+    pixels. ``completeness``: as of the raw map. ``method_status``: ``ok``, or what the method says
+    of the map.
     """
 
     map: NDArray[np.float16]
@@ -29,6 +31,7 @@ class StoredMap:
     status: str
     tie_share: float | None
     completeness: float | None = None
+    method_status: str = str(MethodStatus.OK)
 
 
 def quantise(raw: RawMap, kept_fraction: float) -> StoredMap:
@@ -36,8 +39,9 @@ def quantise(raw: RawMap, kept_fraction: float) -> StoredMap:
 
     ``kept_fraction``: share in (0, 1] of the pixels that count as explanation; it decides
     ``sparse_map`` and the tie share. The status is the first that applies of ``nan_map``,
-    ``zero_map``, ``constant_map``, the method's own, ``sparse_map``, ``ok``. Raises DataError for
-    a map that is not (H, W) or has a negative value, ParameterError for a wrong fraction.
+    ``zero_map``, ``constant_map``, ``sparse_map``, ``ok``; what the method says is another fact
+    and stands beside it. Raises DataError for a map that is not (H, W) or has a negative value,
+    ParameterError for a wrong fraction.
 
     >>> stored = quantise(RawMap(np.array([[0.0, 1.0], [2.0, 4.0]])), 0.25)
     >>> stored.map.tolist(), stored.offset, stored.scale, stored.status
@@ -64,12 +68,17 @@ def quantise(raw: RawMap, kept_fraction: float) -> StoredMap:
         map=stored,
         offset=lowest,
         scale=scale,
-        status=raw.status or ("sparse_map" if sparse else "ok"),
+        status=str(Status.SPARSE_MAP if sparse else Status.OK),
         tie_share=tie_share(stored, kept_fraction),
         completeness=raw.completeness,
+        method_status=_said(raw),
     )
 
 
 def _valueless(status: str, raw: RawMap, offset: float | None, scale: float | None) -> StoredMap:
     blank = np.zeros(raw.values.shape, dtype=np.float16)
-    return StoredMap(blank, offset, scale, status, None, raw.completeness)
+    return StoredMap(blank, offset, scale, status, None, raw.completeness, _said(raw))
+
+
+def _said(raw: RawMap) -> str:
+    return raw.status or str(MethodStatus.OK)

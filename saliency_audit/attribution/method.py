@@ -26,7 +26,7 @@ class RawMap:
 
     ``values``: float64 (H, W), non-negative, in units of the explained score; NaN where the
     network gave NaN. ``status``: why it is special where only the method can know
-    (``few_superpixels``, ``nonpositive_denominator``), else None. ``completeness``: for SHAP, the
+    (a ``measures.status.MethodStatus``), else None. ``completeness``: for SHAP, the
     sum of the signed attributions minus (y(x) - mean y(background)), in units of the score.
     """
 

@@ -10,7 +10,11 @@ What belongs here reads one map (and masks) and knows neither models nor files:
 - ``auitc``: areas under the IoU-threshold curve;
 - ``segx``: a map restricted to a predicted mask;
 - ``controls``: maps that know nothing of the image, with the values of the one that does;
-- ``localisation``: all of it for one image and label, against ground truth (Table 3);
+- ``mask_probability``: how sure the segmenter is of P;
+- ``explained``: an explanation beside a mask, under each reading; ``scores``: figures of it;
+- ``figure``: what is stated of a figure; ``localisation_figures`` and ``certainty_figures``
+  declare them, and everything that computes, stores, checks or prints figures reads them there;
+- ``localisation``: all of them for one image and label, against ground truth (Table 3);
 - ``segu``: the same without ground truth, as a score of certainty (Table 4);
 - ``grid``: cells of a map and the agreement of methods (XAIMed);
 - ``confidence``: three words for a probability (XAIMed).

@@ -2,7 +2,7 @@
 
 A curve needs one sort of a map, which its readings share. What a reading
 keeps of the ranked pixels is decided here; which readings there are, in
-``segx`` and ``localisation``.
+``segx`` and ``explained``.
 """
 
 from __future__ import annotations
@@ -45,12 +45,16 @@ def _positive(falling: NDArray[np.float64]) -> int:
 
 @dataclass(frozen=True)
 class AreaCurve:
-    """IoU with a mask of the explanations of 1, 2, …, N kept pixels.
+    """Explanations of 1, 2, …, N kept pixels beside a mask.
 
-    ``ious``: (N,) in [0, 1]; ``values``: (N,), the saliency of the pixel that each step adds.
+    ``ious``: (N,) in [0, 1], IoU with the mask; ``shared`` and ``kept``: (N,), pixels that the
+    explanation has in the mask, and that it has at all; ``values``: (N,), the saliency of the
+    pixel that each step adds.
     """
 
     ious: NDArray[np.float64]
+    shared: NDArray[np.int32]
+    kept: NDArray[np.int32]
     values: NDArray[np.float64]
 
     def at(self, kept: int) -> float:
@@ -58,7 +62,7 @@ class AreaCurve:
         return float(self.ious[kept - 1])
 
     def area_mean(self) -> float:
-        """``auitc_area``: the mean of the IoU over the kept area, in [0, 1].
+        """AUITC over area: the mean of the IoU over the kept area, in [0, 1].
 
         The explanation of an area fraction α in (0, 1] has ⌈αN⌉ pixels, so the integral over
         α of the step function is the mean over 1, …, N kept pixels.
@@ -79,18 +83,18 @@ class AreaCurve:
 _COUNT = np.int32
 
 
-def _curve(inside: Mask, kept: NDArray[np.int32], truth: int) -> NDArray[np.float64]:
-    """IoUs (N,) where step k adds a pixel in the mask or not and has ``kept[k]`` pixels."""
-    shared = np.cumsum(inside, dtype=_COUNT)
-    return shared / (truth + kept - shared)
+def _curve(
+    shared: NDArray[np.int32], kept: NDArray[np.int32], values: NDArray[np.float64], mask: Mask
+) -> AreaCurve:
+    return AreaCurve(shared / (area(mask) + kept - shared), shared, kept, values)
 
 
 def whole_curve(ranked: RankedMap, mask: Mask) -> AreaCurve:
     """Curve of the top pixels themselves against a non-empty mask (H, W)."""
     inside = mask.reshape(-1)[ranked.order]
     inside[ranked.ranked :] = False
-    kept = np.minimum(np.arange(1, len(inside) + 1, dtype=_COUNT), ranked.ranked)
-    return AreaCurve(_curve(inside, kept, area(mask)), ranked.values)
+    kept = np.minimum(np.arange(1, len(inside) + 1, dtype=_COUNT), _COUNT(ranked.ranked))
+    return _curve(np.cumsum(inside, dtype=_COUNT), kept, ranked.values, mask)
 
 
 def intersected_curve(ranked: RankedMap, predicted: Mask, mask: Mask) -> AreaCurve:
@@ -98,7 +102,8 @@ def intersected_curve(ranked: RankedMap, predicted: Mask, mask: Mask) -> AreaCur
     within = predicted.reshape(-1)[ranked.order]
     within[ranked.ranked :] = False
     inside = within & mask.reshape(-1)[ranked.order]
-    return AreaCurve(_curve(inside, np.cumsum(within, dtype=_COUNT), area(mask)), ranked.values)
+    kept = np.cumsum(within, dtype=_COUNT)
+    return _curve(np.cumsum(inside, dtype=_COUNT), kept, ranked.values, mask)
 
 
 def refilled_curve(ranked: RankedMap, predicted: Mask, mask: Mask) -> AreaCurve:
@@ -107,14 +112,14 @@ def refilled_curve(ranked: RankedMap, predicted: Mask, mask: Mask) -> AreaCurve:
     Once all of them are kept the explanation stays. Where there is none, every IoU is 0.
     ``mask`` is not empty.
     """
-    total = len(ranked.order)
     positive = _positive(ranked.values)
     chosen = predicted.reshape(-1)[ranked.order[:positive]]
     order, values = ranked.order[:positive][chosen], ranked.values[:positive][chosen]
-    ious, falling = np.zeros(total), np.zeros(total)
-    if len(order):
-        kept = np.arange(1, len(order) + 1, dtype=_COUNT)
-        ious[: len(order)] = _curve(mask.reshape(-1)[order], kept, area(mask))
-        ious[len(order) :] = ious[len(order) - 1]
-        falling[: len(order)] = values / values[0]
-    return AreaCurve(ious, falling)
+    found, total = len(order), len(ranked.order)
+    shared, kept, falling = np.zeros(total, _COUNT), np.zeros(total, _COUNT), np.zeros(total)
+    if found:
+        shared[:found] = np.cumsum(mask.reshape(-1)[order], dtype=_COUNT)
+        shared[found:] = shared[found - 1]
+        kept = np.minimum(np.arange(1, total + 1, dtype=_COUNT), _COUNT(found))
+        falling[:found] = values / values[0]
+    return _curve(shared, kept, falling, mask)

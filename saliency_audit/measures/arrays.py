@@ -61,6 +61,15 @@ def area(mask: Mask) -> int:
     return int(np.count_nonzero(mask))
 
 
+def share(mask: Mask) -> float:
+    """Share of the image that a mask covers, in [0, 1].
+
+    >>> share(np.array([[True, False]]))
+    0.5
+    """
+    return area(mask) / mask.size
+
+
 def stored_patterns(saliency: SaliencyMap) -> NDArray[np.uint16]:
     """Bit patterns (height · width,) of a stored map: float16 in [0, 1], no negative zero.
 

@@ -9,12 +9,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
 
 from saliency_audit.measures.arrays import Pixels, SaliencyMap, check_map
 from saliency_audit.measures.top_fraction import pixel_order, ranking
+
+
+class Saliency(StrEnum):
+    """Whose figures a row holds: the map's, or a control's."""
+
+    MAP = "map"
+    SHUFFLED = "shuffled"
+    CENTRED = "centred"
+    MASK_ALONE = "mask_alone"
 
 
 def shuffle_key(seed: int, *names: str) -> tuple[int, ...]:

@@ -1,69 +1,45 @@
 """Where a map stands against the clinician's mask, with all its controls: the rows of Table 3.
 
 One call gives the rows of one image, label and method under one reading of
-the masks. What is measured is defined in the other modules; here it is put
-side by side: IoU at the kept fraction, both AUITCs, SegX and its controls.
+the masks. What is measured is declared in ``localisation_figures``; here it is
+put side by side.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 
 from saliency_audit.errors import DataError
-from saliency_audit.measures.area_curve import (
-    AreaCurve,
-    RankedMap,
-    intersected_curve,
-    rank,
-    refilled_curve,
-    whole_curve,
+from saliency_audit.measures.area_curve import rank
+from saliency_audit.measures.arrays import (
+    Mask,
+    SaliencyMap,
+    area,
+    check_mask,
+    share,
+    stored_patterns,
 )
-from saliency_audit.measures.arrays import Mask, SaliencyMap, area, check_mask, stored_patterns
-from saliency_audit.measures.controls import centred, shuffled
-from saliency_audit.measures.overlap import iou_ceiling
-from saliency_audit.measures.segx import segx_ceiling, segx_refill_ceiling
+from saliency_audit.measures.controls import Saliency, centred, shuffled
+from saliency_audit.measures.explained import Explained, Reading, intersected, refilled, whole
+from saliency_audit.measures.localisation_figures import LOCALISATION_FIGURES
 from saliency_audit.measures.status import VALUELESS_MAPS, Status
 from saliency_audit.measures.top_fraction import budget
-
-
-class Saliency(StrEnum):
-    """Whose figures a row holds: the map's, or a control's (see ``controls``)."""
-
-    MAP = "map"
-    SHUFFLED = "shuffled"
-    CENTRED = "centred"
-    MASK_ALONE = "mask_alone"
-
-
-class Reading(StrEnum):
-    """How P was applied: not at all, or as ``segx`` says."""
-
-    ORIGINAL = "original"
-    SEGX = "segx"
-    SEGX_REFILL = "segx_refill"
 
 
 @dataclass(frozen=True)
 class LocalisationRow:
     """Figures of one saliency under one reading; all in [0, 1], None where undefined.
 
-    ``iou``: of the explanation with M; ``iou_ceiling``: the highest that any map could have at
-    this budget, and for SegX with this P; ``auitc`` and ``auitc_area``: see ``auitc``;
-    ``evidence_lost``: |T∩M outside P| / |T∩M|, of reading ``segx`` only; ``truth_area`` and
-    ``predicted_area``: shares of the image; ``status``: see ``status``.
+    ``figures``: by key, those of ``LOCALISATION_FIGURES``; ``truth_area`` and ``predicted_area``:
+    shares of the image; ``status``: see ``status``.
     """
 
     saliency: Saliency
     reading: Reading
-    iou: float | None
-    iou_ceiling: float | None
-    auitc: float | None
-    auitc_area: float | None
-    evidence_lost: float | None
+    figures: dict[str, float | None]
     truth_area: float | None
     predicted_area: float | None
     status: str
@@ -92,9 +68,9 @@ def localisation(
     """Give the twelve rows of one image, label and method: ``Saliency`` by ``Reading``.
 
     The status of a row is the first that applies: why M is missing, why the map is, ``empty_mask``
-    (SegX is 0), ``mask_below_budget`` (of ``segx_refill``), the map's own. ``mask_alone`` has no
-    budget: its explanation is P. Only under ``segx_refill`` is it what that reading makes of a map
-    with one value in P: k pixels of P in ``pixel_order``.
+    (SegX is 0), ``mask_below_budget`` (of ``segx_refill``), ``empty_explanation``, the map's own.
+    ``mask_alone`` has no budget: its explanation is P. Only under ``segx_refill`` is it what that
+    reading makes of a map with one value in P: k pixels of P in ``pixel_order``.
 
     Raises DataError on another map, on masks of another shape, or where all three are None;
     ParameterError where the fraction is out of range.
@@ -153,22 +129,14 @@ def _with_controls(
 def _null(
     saliency: Saliency, reading: Reading, status: str, truth: Mask | None, predicted: Mask | None
 ) -> LocalisationRow:
+    figures: dict[str, float | None] = {figure.key: None for figure in LOCALISATION_FIGURES}
     return LocalisationRow(
-        saliency,
-        reading,
-        iou=None,
-        iou_ceiling=None,
-        auitc=None,
-        auitc_area=None,
-        evidence_lost=None,
-        truth_area=_share(truth),
-        predicted_area=_share(predicted),
-        status=str(status),
+        saliency, reading, figures, _share(truth), _share(predicted), str(status)
     )
 
 
 def _share(mask: Mask | None) -> float | None:
-    return None if mask is None else area(mask) / mask.size
+    return None if mask is None else share(mask)
 
 
 def _rows(case: _Case, name: Saliency, saliency: SaliencyMap | None) -> Iterator[LocalisationRow]:
@@ -179,61 +147,37 @@ def _rows(case: _Case, name: Saliency, saliency: SaliencyMap | None) -> Iterator
             yield _null(name, reading, status, case.truth, case.predicted)
         return
     ranked = rank(saliency, sparse=case.map_status == Status.SPARSE_MAP)
-    kept = min(case.kept, ranked.ranked)
-    curve = whole_curve(ranked, case.truth)
-    ceiling = iou_ceiling(kept, area(case.truth))
-    yield _row(case, name, Reading.ORIGINAL, curve, ceiling)
+    yield _row(case, name, whole(ranked, case.kept, case.truth, case.predicted))
     if case.predicted is None:
         yield _null(name, Reading.SEGX, Status.NO_PREDICTED_MASK, case.truth, None)
         yield _null(name, Reading.SEGX_REFILL, Status.NO_PREDICTED_MASK, case.truth, None)
         return
-    curve = intersected_curve(ranked, case.predicted, case.truth)
-    ceiling = segx_ceiling(kept, case.predicted, case.truth)
-    lost = _evidence_lost(ranked, kept, case.predicted, case.truth)
-    yield _row(case, name, Reading.SEGX, curve, ceiling, lost=lost)
-    curve = refilled_curve(ranked, case.predicted, case.truth)
-    ceiling = segx_refill_ceiling(case.kept, case.predicted, case.truth)
-    yield _row(case, name, Reading.SEGX_REFILL, curve, ceiling)
+    yield _row(case, name, intersected(ranked, case.kept, case.truth, case.predicted))
+    yield _row(case, name, refilled(ranked, case.kept, case.truth, case.predicted))
 
 
-def _evidence_lost(ranked: RankedMap, kept: int, predicted: Mask, truth: Mask) -> float | None:
-    top = ranked.order[:kept]
-    hits = truth.reshape(-1)[top]
-    shared = area(hits)
-    return area(hits & ~predicted.reshape(-1)[top]) / shared if shared else None
-
-
-def _row(
-    case: _Case,
-    saliency: Saliency,
-    reading: Reading,
-    curve: AreaCurve,
-    ceiling: float | None,
-    *,
-    lost: float | None = None,
-) -> LocalisationRow:
+def _row(case: _Case, saliency: Saliency, found: Explained) -> LocalisationRow:
     return LocalisationRow(
         saliency,
-        reading,
-        iou=curve.at(case.kept),
-        iou_ceiling=ceiling,
-        auitc=curve.threshold_integral(),
-        auitc_area=curve.area_mean(),
-        evidence_lost=lost,
-        truth_area=_share(case.truth),
-        predicted_area=_share(case.predicted),
-        status=_status(case, saliency, reading),
+        found.reading,
+        {figure.key: figure.compute(found) for figure in LOCALISATION_FIGURES},
+        _share(case.truth),
+        _share(case.predicted),
+        _status(case, saliency, found),
     )
 
 
-def _status(case: _Case, saliency: Saliency, reading: Reading) -> str:
+def _status(case: _Case, saliency: Saliency, found: Explained) -> str:
     """Why a value that exists is special."""
+    reading = found.reading
     needs_mask = saliency is Saliency.MASK_ALONE or reading is not Reading.ORIGINAL
     marked = 0 if case.predicted is None else area(case.predicted)
     if needs_mask and not marked:
         return str(Status.EMPTY_MASK)
     if reading is Reading.SEGX_REFILL and marked <= case.kept:
         return str(Status.MASK_BELOW_BUDGET)
+    if not found.pixels:
+        return str(Status.EMPTY_EXPLANATION)
     return str(Status.OK) if saliency is Saliency.MASK_ALONE else case.map_status
 
 
@@ -246,12 +190,7 @@ def _mask_alone(case: _Case) -> Iterator[LocalisationRow]:
         return
     # Of a sparse map only the positive pixels are kept, so at the full budget all of P is.
     ranked = rank(case.predicted.astype(np.float16), sparse=True)
-    whole = _Case(case.truth, case.predicted, case.truth.size, case.map_status)
-    curve = whole_curve(ranked, case.truth)
-    ceiling = iou_ceiling(area(case.predicted), area(case.truth))
-    yield _row(whole, name, Reading.ORIGINAL, curve, ceiling)
-    lost = _evidence_lost(ranked, ranked.ranked, case.predicted, case.truth)
-    yield _row(whole, name, Reading.SEGX, curve, ceiling, lost=lost)
-    ceiling = segx_refill_ceiling(case.kept, case.predicted, case.truth)
-    curve = refilled_curve(ranked, case.predicted, case.truth)
-    yield _row(case, name, Reading.SEGX_REFILL, curve, ceiling)
+    size = case.truth.size
+    for reading in (Reading.ORIGINAL, Reading.SEGX):
+        yield _row(case, name, whole(ranked, size, case.truth, case.predicted, reading))
+    yield _row(case, name, refilled(ranked, case.kept, case.truth, case.predicted))

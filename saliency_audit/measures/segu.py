@@ -14,12 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saliency_audit.errors import DataError
-from saliency_audit.measures.area_curve import rank, whole_curve
-from saliency_audit.measures.arrays import Mask, SaliencyMap, area, check_mask, stored_patterns
-from saliency_audit.measures.controls import centred, shuffled
-from saliency_audit.measures.localisation import Saliency
-from saliency_audit.measures.overlap import iou_ceiling
+from saliency_audit.measures.area_curve import rank
+from saliency_audit.measures.arrays import (
+    Mask,
+    SaliencyMap,
+    area,
+    check_mask,
+    share,
+    stored_patterns,
+)
+from saliency_audit.measures.certainty_figures import CERTAINTY_FIGURES
+from saliency_audit.measures.controls import Saliency, centred, shuffled
+from saliency_audit.measures.explained import whole
+from saliency_audit.measures.mask_probability import mean_mask_probability
 from saliency_audit.measures.status import VALUELESS_MAPS, Status
 from saliency_audit.measures.top_fraction import budget
 
@@ -28,34 +35,16 @@ from saliency_audit.measures.top_fraction import budget
 class CertaintyRow:
     """Certainty of one map or control, and what could explain it away; None where undefined.
 
-    All in [0, 1]. ``c_iou``: IoU(T, P) (Eq 9); ``c_iou_ceiling``: the highest at the areas of T
-    and P; ``c_iou_over_ceiling``; ``c_auitc``: AUITC(m, P) (Eq 10); ``c_auitc_area``: over the
-    kept area; ``precision``: |T∩P| / |T|; ``predicted_area``: P's share of the image;
-    ``mean_mask_probability``: the segmenter's mean probability in P; ``status``: see ``status``.
+    All in [0, 1]. ``figures``: by key, those of ``CERTAINTY_FIGURES``; ``predicted_area``: P's
+    share of the image; ``mean_mask_probability``: the segmenter's mean probability in P;
+    ``status``: see ``status``.
     """
 
     saliency: Saliency
-    c_iou: float | None
-    c_iou_ceiling: float | None
-    c_iou_over_ceiling: float | None
-    c_auitc: float | None
-    c_auitc_area: float | None
-    precision: float | None
+    figures: dict[str, float | None]
     predicted_area: float
     mean_mask_probability: float | None
     status: str
-
-
-def mean_mask_probability(probability: NDArray[np.floating[Any]], predicted: Mask) -> float | None:
-    """Mean of the segmenter's probability (H, W) inside P (H, W), in [0, 1]; None of an empty P.
-
-    Raises DataError where the shapes differ or a probability is outside [0, 1].
-    """
-    check_mask(predicted, probability.shape)
-    if not ((probability >= 0) & (probability <= 1)).all():
-        raise DataError("a segmenter's probability is outside [0, 1] or NaN: apply its sigmoid")
-    inside = probability[predicted]
-    return float(inside.mean(dtype=np.float64)) if inside.size else None
 
 
 def certainty(
@@ -92,38 +81,28 @@ def certainty(
     kept = budget(kept_fraction, *predicted.shape)
     if isinstance(segmenter_probability, np.ndarray):
         segmenter_probability = mean_mask_probability(segmenter_probability, predicted)
+    figures: dict[str, float | None]
     if saliency is None or map_status in VALUELESS_MAPS:
         status = map_status if map_status != Status.OK else Status.NAN_MAP
-        scores: _Scores = (None, None, None, None, None, None)
+        figures = {figure.key: None for figure in CERTAINTY_FIGURES}
     elif not area(predicted):
         stored_patterns(saliency)
-        status, scores = Status.EMPTY_MASK, (0.0, 0.0, None, 0.0, 0.0, 0.0)
+        status, figures = Status.EMPTY_MASK, _of_empty_mask()
     else:
+        stored_patterns(saliency)
+        ranked = rank(saliency, sparse=map_status == Status.SPARSE_MAP)
+        found = whole(ranked, kept, predicted)
         status = map_status
-        scores = _scores(saliency, predicted, kept, sparse=map_status == Status.SPARSE_MAP)
-    share = area(predicted) / predicted.size
-    return CertaintyRow(name, *scores, share, segmenter_probability, str(status))
+        figures = {figure.key: figure.compute(found) for figure in CERTAINTY_FIGURES}
+    return CertaintyRow(name, figures, share(predicted), segmenter_probability, str(status))
 
 
-_Scores = tuple[float | None, float | None, float | None, float | None, float | None, float | None]
-
-
-def _scores(saliency: SaliencyMap, predicted: Mask, kept: int, *, sparse: bool) -> _Scores:
-    """Scores against a P that is not empty, in the order of the row's fields."""
-    stored_patterns(saliency)
-    ranked = rank(saliency, sparse=sparse)
-    curve = whole_curve(ranked, predicted)
-    explained = ranked.order[: min(kept, ranked.ranked)]
-    ceiling = iou_ceiling(len(explained), area(predicted))
-    iou = curve.at(kept)
-    return (
-        iou,
-        ceiling,
-        iou / ceiling if ceiling else None,
-        curve.threshold_integral(),
-        curve.area_mean(),
-        area(predicted.reshape(-1)[explained]) / len(explained) if len(explained) else None,
-    )
+def _of_empty_mask() -> dict[str, float | None]:
+    """Give the figures where P marks nothing: 0, if their rule does not say null."""
+    return {
+        figure.key: None if Status.EMPTY_MASK in figure.null.statuses else 0.0
+        for figure in CERTAINTY_FIGURES
+    }
 
 
 def certainty_with_controls(

@@ -41,6 +41,7 @@ IMAGES = {
 }
 MAPS = {
     "status": "status",
+    "method_status": "what the method says",
     "gini": "sparseness (Gini index)",
     "top_share": "share held by the top fraction",
     "row": "centre of mass, down",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from saliency_audit.measures.status import MethodStatus
 from saliency_audit.problem import Severity
 from tasks.gates.parameters import MapBounds
 from tasks.gates.rule import Rule, among, equal, with_severities
@@ -36,6 +37,13 @@ def _of_maps(bounds: MapBounds) -> list[Rule]:
             "A map's status is one that docs/definitions.md defines.",
             "status",
             sorted({*READABLE, *FLAT, "nan_map"}),
+        ),
+        _among(
+            "map_method_status",
+            about,
+            "What a method says of a map is one of the words of docs/definitions.md.",
+            "method_status",
+            sorted(MethodStatus),
         ),
         _equal("map_method", about, "A map is of the method of its file.", "method", "own_method"),
         _equal(

@@ -14,7 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from saliency_audit.labelling import EVERY_LABEL, MaskKind
-from saliency_audit.measures.status import VALUELESS_MAPS, Status
+from saliency_audit.measures.certainty_figures import CERTAINTY_FIGURES
+from saliency_audit.measures.figure import Figure
+from saliency_audit.measures.localisation_figures import LOCALISATION_FIGURES
+from saliency_audit.measures.status import WITHOUT_VALUE, Status
 from saliency_audit.measures.top_fraction import budget
 from tasks import places
 from tasks.check_results.columns import (
@@ -38,24 +41,14 @@ from tasks.tables.regions import REGIONS
 KEY = ("image_id", "label", "method")
 #: Images whose figures are held at a time.
 AT_A_TIME = 1000
-#: Statuses of rows that have no figure.
-EMPTY = tuple(
-    str(status)
-    for status in (
-        *VALUELESS_MAPS,
-        Status.LABEL_ABSENT,
-        Status.NO_GROUND_TRUTH,
-        Status.GROUND_TRUTH_EMPTY,
-        Status.NO_PREDICTED_MASK,
-    )
-)
 #: What a row's budget is of: fewer pixels than k are kept of a sparse map.
 SHORT = str(Status.SPARSE_MAP)
 #: Rows that stand for a map, or a control that is one.
 MAPS = ("map", "shuffled", "centred")
 #: How far a number of pixels may be from a whole one, by rounding.
 PIXEL = 1e-6
-FIGURES = ("iou", "auitc", "auitc_area")
+#: Statuses of rows that have no figure.
+EMPTY = tuple(WITHOUT_VALUE)
 
 
 @dataclass(frozen=True)
@@ -97,7 +90,7 @@ def score_facts(measured: Measured) -> Facts:
     """Give per explained image, label and method how many figures break what holds of all.
 
     Columns ``…_rows`` and ``own_…_rows``: rows of a table, and how many there should be; the others
-    count figures: ``out_of_range``; ``silent`` (null without a status that says why, or the
+    count figures: ``out_of_range``; ``silent`` (null where its rule says otherwise, or the
     reverse); ``above_ceiling``; ``truth_area`` and ``predicted_area`` (not that of the mask);
     ``overlap`` (an IoU that no whole number of pixels gives); ``segx`` (not |T∩P∩M| over
     |(T∩P)∪M|: SegX reached outside the mask); ``c_iou`` (not what precision and areas give);
@@ -222,14 +215,11 @@ def _located(
     rows: Columns, scored: Columns, areas: _Areas, sizes: Sizes, tolerance: float
 ) -> Iterator[tuple[str, Flags]]:
     """Give each thing that may be wrong with localisation, and of which rows (n,)."""
-    yield "out_of_range", _outside(rows, (*FIGURES, "iou_ceiling", "evidence_lost"))
+    yield "out_of_range", _outside(rows, LOCALISATION_FIGURES)
     maps = rows.among("saliency", *MAPS)
     empty = rows.among("status", *EMPTY)
-    yield (
-        "silent",
-        maps & np.logical_or.reduce([np.isnan(rows.numbers(name)) != empty for name in FIGURES]),
-    )
-    yield "above_ceiling", rows.numbers("iou") > rows.numbers("iou_ceiling") + tolerance
+    yield "silent", maps & _silent(rows, LOCALISATION_FIGURES)
+    yield "above_ceiling", _above(rows, LOCALISATION_FIGURES, tolerance)
     truth = rows.numbers("truth_area") * sizes.pixels
     yield "truth_area", _differ(truth, areas.of(rows, "truth"))
     predicted = rows.numbers("predicted_area") * sizes.pixels
@@ -252,7 +242,8 @@ def _segx(rows: Columns, scored: Columns, sizes: Sizes, tolerance: float) -> Fla
     left = shared * (1 - np.nan_to_num(rows.numbers("evidence_lost")))
     precision = taken(scored.numbers("precision"), find(keys, scored.keys(*key)))
     inside = np.nan_to_num(precision) * sizes.kept
-    found = left / (inside + truth - left)
+    with np.errstate(divide="ignore", invalid="ignore"):  # of rows that the caller leaves out
+        found = left / (inside + truth - left)
     bad: Flags = np.abs(found - rows.numbers("iou")) > tolerance
     return bad | (left > inside + PIXEL)
 
@@ -261,18 +252,11 @@ def _scored(
     rows: Columns, areas: _Areas, sizes: Sizes, tolerance: float
 ) -> Iterator[tuple[str, Flags]]:
     """Give each thing that may be wrong with certainty, and of which rows (n,)."""
-    figures = ("c_iou", "c_auitc", "c_auitc_area")
-    yield (
-        "out_of_range",
-        _outside(rows, (*figures, "c_iou_ceiling", "c_iou_over_ceiling", "precision")),
-    )
+    yield "out_of_range", _outside(rows, CERTAINTY_FIGURES)
     empty = rows.among("status", *EMPTY)
-    yield (
-        "silent",
-        np.logical_or.reduce([np.isnan(rows.numbers(name)) != empty for name in figures]),
-    )
+    yield "silent", _silent(rows, CERTAINTY_FIGURES)
     iou, ceiling = rows.numbers("c_iou"), rows.numbers("c_iou_ceiling")
-    yield "above_ceiling", iou > ceiling + tolerance
+    yield "above_ceiling", _above(rows, CERTAINTY_FIGURES, tolerance)
     predicted = rows.numbers("predicted_area") * sizes.pixels
     other = rows.among("masks", "truth")
     yield "predicted_area", ~other & _differ(predicted, areas.of(rows, "predicted"))
@@ -298,9 +282,10 @@ def _with_truth(rows: Columns, located: Columns, tolerance: float) -> Flags:
     original = located.where(located.among("reading", "original"))
     place = find(rows.keys(*key), original.keys(*key))
     bad = np.zeros(len(rows), bool)
-    for name in FIGURES:
-        own = taken(original.numbers(name), place)
-        bad |= np.abs(rows.numbers(f"c_{name}") - own) > tolerance
+    for figure in CERTAINTY_FIGURES:
+        if figure.counterpart:
+            own = taken(original.numbers(figure.counterpart), place)
+            bad |= np.abs(rows.numbers(figure.key) - own) > tolerance
     return rows.among("masks", "truth") & bad
 
 
@@ -321,7 +306,31 @@ def _differ(said: Numbers, found: Numbers) -> Flags:
     return bad
 
 
-def _outside(rows: Columns, names: Sequence[str]) -> Flags:
-    values = [rows.numbers(name) for name in names]
-    outside: Flags = np.logical_or.reduce([(value < 0) | (value > 1) for value in values])
+def _outside(rows: Columns, figures: Sequence[Figure]) -> Flags:
+    """Say which rows (n,) have a figure out of its range."""
+    outside = np.zeros(len(rows), bool)
+    for figure in figures:
+        values = rows.numbers(figure.key)
+        outside |= (values < figure.low) | (values > figure.high)
     return outside
+
+
+def _silent(rows: Columns, figures: Sequence[Figure]) -> Flags:
+    """Say which rows (n,) have a null that their status does not explain, or lack one."""
+    bad = np.zeros(len(rows), bool)
+    for figure in figures:
+        null, rule = np.isnan(rows.numbers(figure.key)), figure.null
+        wanted = rows.among("status", *rule.statuses)
+        bad |= wanted & ~null
+        if rule.beside is not None:
+            bad |= null & ~wanted & ~rows.among("status", *rule.beside)
+    return bad
+
+
+def _above(rows: Columns, figures: Sequence[Figure], tolerance: float) -> Flags:
+    """Say which rows (n,) have a figure above its ceiling."""
+    bad = np.zeros(len(rows), bool)
+    for figure in figures:
+        if figure.ceiling:
+            bad |= rows.numbers(figure.key) > rows.numbers(figure.ceiling) + tolerance
+    return bad

@@ -1,4 +1,4 @@
-"""Every rule of the quality gates, as a page: ``python -m tasks.gates.catalogue``."""
+"""Every rule of the quality gates, as a page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import itertools
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
-from pathlib import Path
 from typing import Any
 
 from tasks.audits import AgreementParameters
@@ -18,7 +17,7 @@ from tasks.stages import gates
 HEAD = """# Rules of the quality gates
 
 Every rule, in the order of the gates. This page is written from the rules by
-`python -m tasks.gates.catalogue`, and a test holds it to them. [Data
+`python -m tasks.pages`, and a test holds it to them. [Data
 quality](quality.md) explains what a gate is, and what to do when one stops.
 Bounds are those of `params.yaml`, under the key beside them; a rule without
 one holds of every row. A rule that is about something the dataset has not (one
@@ -86,7 +85,3 @@ def _row(rule: Rule) -> str:
     ends = {"stop": "stops", "warn": "warns"}[rule.severity.value]
     cells = (f"`{rule.name}`", rule.meaning, f"{rule.facts}: {about}", ends, bound)
     return f"| {' | '.join(cells)} |"
-
-
-if __name__ == "__main__":
-    Path("docs/rules.md").write_text(write(), encoding="utf-8")

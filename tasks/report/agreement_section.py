@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from saliency_audit.statistics.means import Mean
 from tasks.report.chart import Bar, bar_chart
 from tasks.report.inputs import AuditSummary, Inputs, spell
 from tasks.report.numerals import names, score
 from tasks.report.printed import Column, Kind, PrintedTable
 from tasks.report.section import Caution, Chart, Heat, Part, Section
+from tasks.summary.agreement import OfSet
 
 SETS = {"paper": "the paper's methods", "all": "all methods"}
 TITLE = "Where the methods agree"
@@ -32,37 +34,38 @@ def agreement_section(inputs: Inputs) -> Section:
     return Section("agreement", TITLE, lead, parts)
 
 
-def _sets(inputs: Inputs) -> Iterator[tuple[AuditSummary, str, dict[str, Any]]]:
+def _sets(inputs: Inputs) -> Iterator[tuple[AuditSummary, str, OfSet]]:
     for audit in inputs.audits:
         for name in SETS:
-            found = audit.numbers["agreement"]["sets"].get(name)
-            if found is not None and found["rows"]:
+            found = audit.numbers.agreement.sets.get(name)
+            if found is not None and found.rows:
                 yield audit, name, found
 
 
 def members(audit: AuditSummary, name: str) -> list[str]:
     """Give the methods of a set, spelled."""
-    key = "agreement_methods" if name == "paper" else "methods"
-    return [spell(method) for method in audit.numbers["parameters"][key]]
+    known = audit.numbers.parameters
+    methods = known.agreement_methods if name == "paper" else known.methods
+    return [spell(method) for method in methods]
 
 
 def _table(inputs: Inputs) -> PrintedTable:
     rows = []
     for audit, name, found in _sets(inputs):
-        near = found["near_unanimous"]
+        near = found.near_unanimous
         rows.append(
             {
                 "model": audit.model,
                 "set": f"{SETS[name]} ({len(members(audit, name))})",
-                "n": found["rows"],
-                "share": near["share"]["mean"],
-                "chance": near["chance"]["mean"],
-                "difference": near["difference"],
-                "shared": found["shared"]["mean"],
-                "shared_chance": found["shared"]["chance"],
-                "shared_difference": found["shared"]["difference"],
-                "right": found["highest_mean_correct"],
-                "wrong": found["highest_mean_incorrect"],
+                "n": found.rows,
+                "share": near.share.mean,
+                "chance": near.chance.mean,
+                "difference": near.difference,
+                "shared": found.shared.mean,
+                "shared_chance": found.shared.chance,
+                "shared_difference": found.shared.difference,
+                "right": found.highest_mean_correct,
+                "wrong": found.highest_mean_incorrect,
             }
         )
     near = "All but one method, or all, share a top cell"
@@ -100,43 +103,43 @@ def _voters(audit: AuditSummary, name: str) -> str:
 
 
 def _distribution(audit: AuditSummary) -> Iterator[Chart]:
-    found = audit.numbers["agreement"]["sets"].get("paper")
-    if not found or not found["rows"] or len(found["highest"]) < 2:
+    found = audit.numbers.agreement.sets.get("paper")
+    if not found or not found.rows or len(found.highest) < 2:
         return
     bars = [
-        Bar(str(item["votes"]), item["rows"] / found["rows"], item["chance"])
-        for item in found["highest"]
-        if item["votes"]
+        Bar(str(item.votes), item.rows / found.rows, item.chance)
+        for item in found.highest
+        if item.votes
     ]
     title = f"{audit.model}: votes of the most agreed cell"
     voters = names(members(audit, "paper"))
     yield Chart(
         bar_chart(title, bars, "methods that share the cell", "share of predictions"),
-        f"{title} ({voters}; n {found['rows']}). Bars: observed. Black lines: chance.",
+        f"{title} ({voters}; n {found.rows}). Bars: observed. Black lines: chance.",
     )
 
 
 def _mean_votes(audit: AuditSummary) -> Iterator[Heat]:
-    grid = audit.numbers["agreement"]["grid"]
+    grid = audit.numbers.agreement.grid
     for name, title in SETS.items():
-        found = audit.numbers["agreement"]["sets"].get(name)
+        found = audit.numbers.agreement.sets.get(name)
         voters = len(members(audit, name))
-        if not found or not found["rows"] or not voters:
+        if not found or not found.rows or not voters:
             continue
-        votes = found["mean_votes"]
+        votes = [own or 0.0 for own in found.mean_votes]
         rows = [
-            [(f"{votes[grid * r + c]:.2f}", votes[grid * r + c] / voters) for c in range(grid)]
+            [(f"{own:.2f}", own / voters) for own in votes[grid * r : grid * (r + 1)]]
             for r in range(grid)
         ]
         yield Heat(
             f"{audit.model}: mean votes per cell of the image, {title} "
-            f"(of {voters}, n {found['rows']})",
+            f"(of {voters}, n {found.rows})",
             rows,
         )
 
 
 def _pairs(audit: AuditSummary) -> PrintedTable:
-    pairs = audit.numbers["agreement"]["pairs"]
+    pairs = audit.numbers.agreement.pairs
     rows = []
     for first in audit.methods:
         row: dict[str, Any] = {
@@ -144,9 +147,9 @@ def _pairs(audit: AuditSummary) -> PrintedTable:
             "why": {f"shared_{first}": "the method itself"},
         }
         for second in audit.methods:
-            row[f"shared_{second}"] = _shared(pairs["shared"], first, second)
+            row[f"shared_{second}"] = _shared(pairs.shared, first, second)
         rows.append(row)
-    counts = {own["n"] for row in pairs["shared"].values() for own in row.values()}
+    counts = {own.n for row in pairs.shared.values() for own in row.values()}
     return PrintedTable(
         f"agreement_pairs_{audit.audit}",
         f"{audit.model}: how many of their three top cells two methods share",
@@ -155,11 +158,11 @@ def _pairs(audit: AuditSummary) -> PrintedTable:
             *(Column(f"shared_{m}", spell(m), Kind.MEAN) for m in audit.methods),
         ),
         [{**row, "n": max(counts, default=0)} for row in rows],
-        (f"0 to 3; independent methods share {score(pairs['chance'])} on average.",),
+        (f"0 to 3; independent methods share {score(pairs.chance)} on average.",),
     )
 
 
-def _shared(shared: dict[str, Any], first: str, second: str) -> dict[str, Any] | None:
+def _shared(shared: dict[str, dict[str, Mean]], first: str, second: str) -> Mean | None:
     """Give the figure of two methods, whichever of them comes first."""
-    found: dict[str, Any] | None = shared.get(first, {}).get(second)
+    found = shared.get(first, {}).get(second)
     return found or shared.get(second, {}).get(first)

@@ -4,36 +4,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from saliency_audit.measures.certainty_figures import printed_in
 from saliency_audit.statistics.resampling import FEW_GROUPS, FEW_INCORRECT
 from tasks.report.chart import Axis, Estimate, Series, interval_chart, line_chart
 from tasks.report.inputs import AuditSummary, Inputs, spell
 from tasks.report.numerals import count
-from tasks.report.papers import paper_of
+from tasks.report.papers import Quoted, paper_of
 from tasks.report.printed import Column, Kind, PrintedTable
 from tasks.report.section import Caution, Chart, Part, Section, filled
+from tasks.report.separators import SCORES
+from tasks.summary.certainty import Area, Certainty, Coverages, Separation
 
-#: Scores that might tell right from wrong, with what they are called.
-SCORES = {
-    "c_iou": "c_IoU",
-    "c_auitc": "c_AUITC",
-    "c_auitc_area": "c_AUITC by area",
-    "c_iou_over_ceiling": "c_IoU over its ceiling",
-    "precision": "|T∩P| / |T|",
-    "c_iou_shuffled": "c_IoU, shuffled map",
-    "c_iou_centred": "c_IoU, centred map",
-    "c_auitc_shuffled": "c_AUITC, shuffled map",
-    "c_auitc_centred": "c_AUITC, centred map",
-    "predicted_area": "area of P",
-    "c_iou_ceiling": "ceiling of c_IoU",
-    "mask_present": "P marks something",
-    "mean_mask_probability": "segmenter's mean probability in P",
-    "calibrated": "calibrated probability",
-    "c_iou_and_calibrated": "c_IoU and probability",
-    "c_auitc_and_calibrated": "c_AUITC and probability",
-}
 DRAWN = ("calibrated", "predicted_area", "c_iou", "c_iou_and_calibrated")
 #: Of these, the ones that need no map and are the same for every method.
 WITHOUT_MAP = ("calibrated", "predicted_area")
@@ -79,17 +63,17 @@ def _few(audit: AuditSummary) -> Caution:
 
 def _each(
     inputs: Inputs, masks: str = ""
-) -> Iterator[tuple[dict[str, Any], dict[str, Any], AuditSummary]]:
+) -> Iterator[tuple[dict[str, Any], Certainty, AuditSummary]]:
     for audit in inputs.audits:
         for method in audit.methods:
             found = audit.certainty(method, masks)
-            if found is not None and found["rows"]:
+            if found is not None and found.rows:
                 leading = {
                     "model": audit.model,
                     "xai": spell(method),
-                    "n": found["rows"],
-                    "right": found["correct"],
-                    "wrong": found["incorrect"],
+                    "n": found.rows,
+                    "right": found.correct,
+                    "wrong": found.incorrect,
                 }
                 yield leading, found, audit
 
@@ -103,14 +87,14 @@ LEADING = (
 
 
 def _table_4(inputs: Inputs) -> PrintedTable:
-    table = _means(inputs, "", ("c_iou", "c_auitc"))
+    table = _means(inputs, "", printed_in("table_4"))
     paper = paper_of(inputs.labels)
     rows = list(table.rows)
     if paper is not None:
         for row in paper.rows:
             printed = (("c_iou", row.c_iou), ("c_auitc", row.c_auitc))
             values = {
-                f"{name}_{side}": {"mean": value, "n": None}
+                f"{name}_{side}": Quoted(value)
                 for name, pair in printed
                 for side, value in zip(("correct", "incorrect"), pair, strict=True)
             }
@@ -141,11 +125,11 @@ def _means(inputs: Inputs, masks: str, names: tuple[str, ...]) -> PrintedTable:
     for leading, found, _ in _each(inputs, masks):
         row = dict(leading)
         for name in names:
-            own = found["scores"][name]
+            own = found.scores[name]
             row |= {
-                f"{name}_correct": own["correct"],
-                f"{name}_incorrect": own["incorrect"],
-                f"{name}_difference": own["difference"],
+                f"{name}_correct": own.correct,
+                f"{name}_incorrect": own.incorrect,
+                f"{name}_difference": own.difference,
             }
         rows.append(row)
     columns = [
@@ -182,7 +166,7 @@ def _separators(inputs: Inputs) -> PrintedTable:
                 for name in names
             ),
         ),
-        _areas(inputs, "auroc"),
+        _areas(inputs, lambda score: score.auroc),
         (
             "AUROC: probability that a right prediction has a higher score than a wrong one. 0.5 "
             "is a coin, below 0.5 the score points the wrong way. What needs no explanation, and "
@@ -193,9 +177,9 @@ def _separators(inputs: Inputs) -> PrintedTable:
     )
 
 
-def _areas(inputs: Inputs, key: str) -> list[dict[str, Any]]:
+def _areas(inputs: Inputs, area: Callable[[Separation], Area]) -> list[dict[str, Any]]:
     return [
-        {**leading, **{name: found["scores"][name][key]["auroc"] for name in SCORES}}
+        {**leading, **{name: area(found.scores[name]).auroc for name in SCORES}}
         for leading, found, _ in _each(inputs)
     ]
 
@@ -205,7 +189,7 @@ def _separators_without_empty(inputs: Inputs) -> PrintedTable:
         "table_4_auroc_without_empty",
         "AUROC of every score, without rows where P marks nothing",
         (*LEADING, *(Column(name, title, Kind.SCORE) for name, title in SCORES.items())),
-        _areas(inputs, "auroc_without_empty"),
+        _areas(inputs, lambda score: score.auroc_without_empty),
         heads=2,
         folded=True,
     )
@@ -213,11 +197,11 @@ def _separators_without_empty(inputs: Inputs) -> PrintedTable:
 
 def _charts(audit: AuditSummary) -> Iterator[Chart]:
     known = {m: found for m in audit.methods if (found := audit.certainty(m)) is not None}
-    known = {m: found for m, found in known.items() if "auroc" in found and found["incorrect"]}
+    known = {m: found for m, found in known.items() if found.auroc and found.incorrect}
     if not known:
         return
     first = next(iter(known.values()))
-    curves = [(method, found["risk_coverage"]) for method, found in known.items()]
+    curves = [(method, found.risk_coverage or {}) for method, found in known.items()]
     estimates = [_estimate(SCORES[name], first, name) for name in WITHOUT_MAP]
     estimates += [
         _estimate(f"{SCORES[name]}, {spell(method)}", found, name)
@@ -252,13 +236,13 @@ def _charts(audit: AuditSummary) -> Iterator[Chart]:
     )
 
 
-def _estimate(title: str, found: dict[str, Any], name: str) -> Estimate:
-    own = found["auroc"][name]
-    return Estimate(title, own["estimate"], own["low"], own["high"], DRAWN.index(name))
+def _estimate(title: str, found: Certainty, name: str) -> Estimate:
+    own = (found.auroc or {})[name]
+    return Estimate(title, own.estimate, own.low, own.high, DRAWN.index(name))
 
 
-def _curve(found: dict[str, Any]) -> list[tuple[float, float]]:
-    return [(coverage, risk) for coverage, risk in found["with_empty"]["curve"]]
+def _curve(found: Coverages) -> list[tuple[float, float]]:
+    return found.with_empty.curve
 
 
 def _compared(inputs: Inputs) -> PrintedTable:
@@ -269,9 +253,9 @@ def _compared(inputs: Inputs) -> PrintedTable:
         "c_iou_and_calibrated-calibrated": ("both", "probability"),
     }
     rows = [
-        {**leading, **found["auroc_difference"]}
+        {**leading, **found.auroc_difference}
         for leading, found, _ in _each(inputs)
-        if "auroc_difference" in found
+        if found.auroc_difference is not None
     ]
     return PrintedTable(
         "table_4_auroc_differences",
@@ -293,12 +277,12 @@ def _coverage(inputs: Inputs) -> PrintedTable:
     names = ("c_iou", "c_auitc", "calibrated", "predicted_area", "c_iou_and_calibrated")
     rows = []
     for leading, found, _ in _each(inputs):
-        curves = found.get("risk_coverage", {})
-        row = {**leading, "empty": found["empty_mask"]}
+        curves = found.risk_coverage or {}
+        row = {**leading, "empty": found.empty_mask}
         for name in names if curves else ():
-            row[f"{name}_with"] = curves[name]["with_empty"]["aurc"]
-            row[f"{name}_without"] = curves[name]["without_empty"]["aurc"]
-            row["error"] = curves[name]["with_empty"]["error_rate"]
+            row[f"{name}_with"] = curves[name].with_empty.aurc
+            row[f"{name}_without"] = curves[name].without_empty.aurc
+            row["error"] = curves[name].with_empty.error_rate
         rows.append(row)
     return PrintedTable(
         "table_4_risk_coverage",
@@ -333,15 +317,15 @@ def _bins(inputs: Inputs) -> PrintedTable:
     for audit in inputs.audits:
         for kind, title in (("calibrated", "calibrated"), ("probability", "raw")):
             for level, words in LEVELS.items():
-                found = audit.numbers["confidence"][kind][level]
+                found = audit.numbers.confidence[kind][level]
                 rows.append(
                     {
                         "model": audit.model,
                         "kind": title,
                         "level": words,
-                        "n": found["n"],
-                        "right": found["correct"] / found["n"] if found["n"] else None,
-                        **{f"c_iou_{method}": own for method, own in found["c_iou"].items()},
+                        "n": found.n,
+                        "right": found.correct / found.n if found.n else None,
+                        **{f"c_iou_{method}": own for method, own in found.c_iou.items()},
                     }
                 )
     return PrintedTable(
@@ -387,9 +371,9 @@ def _confounders(inputs: Inputs) -> PrintedTable:
 
 
 def _other(inputs: Inputs, masks: str) -> PrintedTable:
-    table = _means(inputs, masks, ("c_iou", "c_auitc"))
+    table = _means(inputs, masks, printed_in("table_4"))
     rows = [
-        {**row, "auroc": found["scores"]["c_iou"]["auroc"]["auroc"]}
+        {**row, "auroc": found.scores["c_iou"].auroc.auroc}
         for row, (_, found, _) in zip(table.rows, _each(inputs, masks), strict=True)
     ]
     return PrintedTable(

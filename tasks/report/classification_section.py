@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
 
 from saliency_audit.labelling import EVERY_LABEL
 from tasks.report.chart import Axis, Series, line_chart
@@ -12,6 +12,7 @@ from tasks.report.inputs import AuditSummary, Inputs
 from tasks.report.numerals import counted, score
 from tasks.report.printed import Column, Kind, PrintedTable
 from tasks.report.section import Caution, Chart, Heat, Part, Section, filled
+from tasks.summary.classification import Calibration
 
 THRESHOLDS = {
     "ok": "best F1 on tune",
@@ -37,22 +38,22 @@ def classification_section(inputs: Inputs) -> Section:
 def _overall(inputs: Inputs) -> PrintedTable:
     rows = []
     for audit in inputs.audits:
-        found = audit.numbers["classification"]
-        raw, calibrated = found["calibration"]["raw"], found["calibration"]["calibrated"]
+        found = audit.numbers.classification
+        raw, calibrated = found.calibration["raw"], found.calibration["calibrated"]
         rows.append(
             {
                 "model": audit.model,
-                "n": found["images"],
-                "groups": found["groups"],
-                "match": found["exact_match_interval"],
-                "commonest": found["largest_class_share"],
-                "auroc": found["macro"]["auroc"]["mean"],
-                "f1": found["macro"]["f1"]["mean"],
-                "silent": found["nothing_predicted"]["images"],
-                "ece_raw": raw["ece"],
-                "ece": calibrated["ece"],
-                "brier": calibrated["brier"],
-                "log_loss": calibrated["log_loss"],
+                "n": found.images,
+                "groups": found.groups,
+                "match": found.exact_match_interval,
+                "commonest": found.largest_class_share,
+                "auroc": found.macro["auroc"].mean,
+                "f1": found.macro["f1"].mean,
+                "silent": found.nothing_predicted.images,
+                "ece_raw": raw.ece,
+                "ece": calibrated.ece,
+                "brier": calibrated.brier,
+                "log_loss": calibrated.log_loss,
             }
         )
     return PrintedTable(
@@ -87,10 +88,10 @@ def _overall(inputs: Inputs) -> PrintedTable:
 def _per_label(inputs: Inputs) -> PrintedTable:
     rows = []
     for audit in inputs.audits:
-        found = audit.numbers["classification"]
-        for quality in found["labels"]:
-            share = quality["predicted"] / found["images"] if found["images"] else None
-            rows.append({"model": audit.model, **quality, "share": share})
+        found = audit.numbers.classification
+        for quality in found.labels:
+            share = quality.predicted / found.images if found.images else None
+            rows.append({"model": audit.model, **asdict(quality), "share": share})
     return PrintedTable(
         "classification_per_label",
         "Per label (as in the XAIMed paper's Table 2)",
@@ -116,31 +117,31 @@ def _per_label(inputs: Inputs) -> PrintedTable:
 
 
 def _silent(audit: AuditSummary) -> list[Part]:
-    found = audit.numbers["classification"]["nothing_predicted"]
-    if not found["images"]:
+    found = audit.numbers.classification.nothing_predicted
+    if not found.images:
         return []
-    missed = ", ".join(f"{label} {n}" for label, n in sorted(found["missed"].items()))
-    words = f"{audit.model}: {counted(found['images'], 'test image')} have no predicted label"
+    missed = ", ".join(f"{label} {n}" for label, n in sorted(found.missed.items()))
+    words = f"{audit.model}: {counted(found.images, 'test image')} have no predicted label"
     if missed:
-        words += f", though {found['with_a_label']} of them have one (missed: {missed})"
+        words += f", though {found.with_a_label} of them have one (missed: {missed})"
     return [Caution(f"{words}. They have no explanation and no row in Tables 3 and 4.")]
 
 
 def _confusion(audit: AuditSummary) -> list[Part]:
-    found = audit.numbers["classification"]
-    counts = found["confusion"]
+    found = audit.numbers.classification
+    counts = found.confusion
     if counts is None:
         return []
-    labels = [quality["label"] for quality in found["labels"]]
+    labels = [quality.label for quality in found.labels]
     rows = [[(str(n), n / sum(row) if sum(row) else 0.0) for n in row] for row in counts]
     caption = f"Confusion matrix of {audit.model}: images by true label (rows) and predicted label"
     return [Heat(caption, rows, labels, labels, "true ↓ predicted →")]
 
 
 def _reliability(audit: AuditSummary) -> Chart:
-    found = audit.numbers["classification"]["calibration"]
+    found = audit.numbers.classification.calibration
     series = [
-        Series(f"{title} (error {score(found[name]['ece'])})", _points(found[name]), style, True)
+        Series(f"{title} (error {score(found[name].ece)})", _points(found[name]), style, True)
         for style, (name, title) in enumerate((("raw", "raw"), ("calibrated", "calibrated")))
     ]
     title = f"Reliability diagram of {audit.model}"
@@ -152,19 +153,22 @@ def _reliability(audit: AuditSummary) -> Chart:
             Axis("observed frequency", 0.0, 1.0),
             diagonal=True,
         ),
-        f"{title}: on the dashed diagonal a probability means what it says "
-        f"(n {found['raw']['n']}).",
+        f"{title}: on the dashed diagonal a probability means what it says (n {found['raw'].n}).",
     )
 
 
-def _points(found: dict[str, Any]) -> list[tuple[float, float]]:
-    return [(b["mean_probability"], b["frequency"]) for b in found["bins"] if b["count"]]
+def _points(found: Calibration) -> list[tuple[float, float]]:
+    return [
+        (own.mean_probability, own.frequency)
+        for own in found.bins
+        if own.mean_probability is not None and own.frequency is not None
+    ]
 
 
 def _thresholds(inputs: Inputs) -> PrintedTable:
     rows = []
     for audit in inputs.audits:
-        for label, found in (audit.numbers["description"]["thresholds"] or {}).items():
+        for label, found in (audit.numbers.description["thresholds"] or {}).items():
             status = THRESHOLDS.get(found["status"], found["status"])
             rows.append(
                 {
@@ -191,9 +195,9 @@ def _thresholds(inputs: Inputs) -> PrintedTable:
 
 def _history(inputs: Inputs) -> PrintedTable:
     rows = [
-        {"model": audit.model, **epoch, "kept": "kept" if epoch["best"] else ""}
+        {"model": audit.model, **asdict(epoch), "kept": "kept" if epoch.best else ""}
         for audit in inputs.audits
-        for epoch in audit.numbers["history"]
+        for epoch in audit.numbers.history
     ]
     return PrintedTable(
         "training",

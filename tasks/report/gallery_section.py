@@ -13,7 +13,7 @@ from saliency_audit.measures.grid import cell_bounds
 from tasks import places
 from tasks.artifacts import read_batches
 from tasks.report.inputs import AuditSummary, Inputs, spell
-from tasks.report.maps_section import STATUSES
+from tasks.report.maps_section import METHOD_STATUSES, STATUSES
 from tasks.report.numerals import percent, score
 from tasks.report.picture import image_uri, map_uri, outline, overlay_uri, palette
 from tasks.report.section import Caution, Gallery, Section
@@ -40,11 +40,11 @@ def gallery_section(inputs: Inputs) -> Section:
 
 
 def _of_audit(dataset: str, audit: AuditSummary, number: int) -> Gallery:
-    height, width = audit.numbers["description"]["size"]
+    height, width = audit.numbers.description["size"]
     path = places.summarise(dataset, audit.audit) / "gallery.parquet"
     declared = gallery(len(audit.methods), height, width)
-    grid = audit.numbers["parameters"]["grid"]
-    voters = [spell(m) for m in audit.numbers["parameters"]["agreement_methods"]]
+    grid = audit.numbers.parameters.grid
+    voters = [spell(m) for m in audit.numbers.parameters.agreement_methods]
     examples: list[dict[str, Any]] = []
     for batch in read_batches(path, declared):
         flat = batch.column("maps").storage.flatten().to_numpy(zero_copy_only=False)
@@ -108,10 +108,9 @@ def _panels(
     grid: int,
 ) -> Iterator[dict[str, Any]]:
     for place, method in enumerate(row["methods"]):
-        status = row["statuses"][place]
         panel: dict[str, Any] = {
             "method": spell(method),
-            "status": "" if status == "ok" else STATUSES.get(status, status),
+            "status": _said(row["statuses"][place], row["method_statuses"][place]),
             "map": "",
         }
         if row["tops"][place] is not None:
@@ -126,6 +125,16 @@ def _panels(
                 "c_iou": score(row["c_iou"][place]),
             }
         yield panel
+
+
+def _said(status: str, method_status: str) -> str:
+    """Say what is special about a map, by its values and by its method; empty where nothing is."""
+    found = [
+        words.get(word, word)
+        for word, words in ((status, STATUSES), (method_status, METHOD_STATUSES))
+        if word != "ok"
+    ]
+    return ", ".join(found)
 
 
 def _cell(cell: int, grid: int, height: int, width: int) -> dict[str, float]:

@@ -11,6 +11,9 @@ from tasks import places
 from tasks.artifacts import read_json
 from tasks.report.dataset import DatasetCounts, count_dataset
 from tasks.stages import gates
+from tasks.summary.certainty import Certainty
+from tasks.summary.document import Summary, read_summary
+from tasks.summary.localisation import Localisation
 
 #: How methods are written where the paper has a spelling.
 SPELLINGS = {
@@ -40,40 +43,32 @@ class AuditSummary:
 
     audit: str
     model: str
-    numbers: dict[str, Any]
+    numbers: Summary
 
     @property
     def methods(self) -> list[str]:
         """The methods, in the order of params.yaml."""
-        names: list[str] = self.numbers["parameters"]["methods"]
-        return names
+        return self.numbers.parameters.methods
 
     @property
     def headline_masks(self) -> str:
         """The reading of the masks that the headline tables print."""
-        name: str = self.numbers["headline_masks"]
-        return name
+        return self.numbers.headline_masks
 
-    def localisation(self, method: str, masks: str = "") -> dict[str, Any] | None:
+    def localisation(self, method: str, masks: str = "") -> Localisation | None:
         """Table 3's figures of a method; None where there is not that reading of the masks."""
-        found: dict[str, Any] | None = (
-            self.numbers["localisation"].get(masks or self.headline_masks, {}).get(method)
-        )
-        return found
+        return self.numbers.localisation.get(masks or self.headline_masks, {}).get(method)
 
-    def certainty(self, method: str, masks: str = "") -> dict[str, Any] | None:
+    def certainty(self, method: str, masks: str = "") -> Certainty | None:
         """Table 4's figures of a method; None where there is not that reading of the masks."""
-        found: dict[str, Any] | None = (
-            self.numbers["certainty"].get(masks or self.headline_masks, {}).get(method)
-        )
-        return found
+        return self.numbers.certainty.get(masks or self.headline_masks, {}).get(method)
 
     def counts(self) -> tuple[int, int, int]:
         """Give the counted test rows: right ones, wrong ones, and patients or lesions."""
         found = self.certainty(self.methods[0]) if self.methods else None
         if found is None:
             return 0, 0, 0
-        return found["correct"], found["incorrect"], found["groups"]
+        return found.correct, found.incorrect, found.groups
 
 
 @dataclass(frozen=True)
@@ -113,7 +108,7 @@ def read_inputs(dataset: str, audits: dict[str, str], kept: float) -> Inputs:
         AuditSummary(
             audit,
             audit if classifier in shared else classifier,
-            read_json(places.summarise(dataset, audit) / "summary.json"),
+            read_summary(places.summarise(dataset, audit) / "summary.json"),
         )
         for audit, classifier in audits.items()
     ]

@@ -7,14 +7,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from saliency_audit.measures.localisation_figures import LOCALISATION_FIGURES, printed_in
 from tasks.report.chart import Axis, Estimate, interval_chart, spanning
 from tasks.report.inputs import AuditSummary, Inputs, spell
 from tasks.report.numerals import percent
-from tasks.report.papers import Paper, paper_of
+from tasks.report.papers import Paper, Quoted, paper_of
 from tasks.report.printed import Column, Kind, PrintedTable
 from tasks.report.section import Caution, Chart, Part, Section, filled
+from tasks.summary.localisation import Localisation
 
-MEASURES = {"iou": "IoU@{kept}", "auitc": "AUITC", "auitc_area": "AUITC by area"}
+#: What each figure is called, with ``{kept}`` for the kept fraction.
+TITLES = {figure.key: figure.title for figure in LOCALISATION_FIGURES}
 READINGS = {"original": "Original", "segx": "SegX", "segx_refill": "refill"}
 CONTROLS = {"shuffled": "shuffled", "centred": "centred"}
 MASKS = {
@@ -23,15 +26,16 @@ MASKS = {
     "union": "the union of all labels' masks",
 }
 
-DEFINITIONS = (
+#: What the letters mean, and whose rows these are; between them, what figures say of themselves.
+LETTERS = (
     "T: the {kept} of pixels with the highest saliency. M: the clinician's mask. P: the "
     "segmenter's mask. IoU@{kept}: |T∩M| / |T∪M|. SegX: T∩P in place of T (Eqs 6 and 7). Refill, "
-    "as in the authors' code: mask the map by P first, then take the top {kept}.",
-    "AUITC: IoU of M with the map thresholded at τ, averaged over τ from 0 to 1 (Eq 12); it "
-    "depends on a map's values, so compare it with the map's own controls only. AUITC by area: "
-    "averaged over the share of pixels kept; it depends on the ranking alone.",
+    "as in the authors' code: mask the map by P first, then take the top {kept}."
+)
+NOTES = " ".join(f.note for f in LOCALISATION_FIGURES if f.note and "table_3" in f.tables)
+ROWS = (
     "n: explained predictions of the test split that have a mask M. The same ones stand on both "
-    "sides. Means leave out maps that rank no pixels; a small n beneath a mean says so.",
+    "sides. Means leave out maps that rank no pixels; a small n beneath a mean says so."
 )
 
 
@@ -58,47 +62,47 @@ def localisation_section(inputs: Inputs) -> Section:
 
 
 def _readings(inputs: Inputs) -> list[str]:
-    found = {name for audit in inputs.audits for name in audit.numbers["localisation"]}
+    found = {name for audit in inputs.audits for name in audit.numbers.localisation}
     return [name for name in MASKS if name in found]
 
 
-def _rows_of(audit: AuditSummary, masks: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rows_of(audit: AuditSummary, masks: str) -> Iterator[tuple[str, Localisation]]:
     """Give the methods that have a row with a mask M, with their figures."""
     for method in audit.methods:
         found = audit.localisation(method, masks)
-        if found is not None and found["with_truth"]:
+        if found is not None and found.with_truth:
             yield method, found
 
 
-def _each(inputs: Inputs, masks: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+def _each(inputs: Inputs, masks: str) -> Iterator[tuple[dict[str, Any], Localisation]]:
     """Give the leading cells of each row, and the figures to fill it with."""
     for audit in inputs.audits:
         for method, found in _rows_of(audit, masks):
-            yield {"model": audit.model, "xai": spell(method), "n": found["with_truth"]}, found
+            yield {"model": audit.model, "xai": spell(method), "n": found.with_truth}, found
 
 
 LEADING = (Column("model", "Model"), Column("xai", "XAI"), Column("n", "n", Kind.COUNT))
 
 
 def _titled(inputs: Inputs, measure: str) -> str:
-    return MEASURES[measure].format(kept=percent(inputs.kept))
+    return TITLES[measure].format(kept=percent(inputs.kept))
 
 
 def _table_3(inputs: Inputs, masks: str) -> PrintedTable:
     columns = [
         Column(f"{measure}_{reading}", title, Kind.MEAN, _titled(inputs, measure))
-        for measure in MEASURES
+        for measure in printed_in("table_3")
         for reading, title in READINGS.items()
     ]
     rows = []
     for leading, found in _each(inputs, masks):
-        own = found["means"]["map"]
-        values = {f"{m}_{r}": own[r][m] for m in MEASURES for r in READINGS}
-        rows.append({**leading, **values, "empty": found["empty_mask"]})
+        own = found.means["map"]
+        values = {f"{m}_{r}": own[r][m] for m in printed_in("table_3") for r in READINGS}
+        rows.append({**leading, **values, "empty": found.empty_mask})
     paper = paper_of(inputs.labels)
     if paper is not None:
         rows += _paper_rows(paper)
-    notes = [note.format(kept=percent(inputs.kept)) for note in DEFINITIONS]
+    notes = [LETTERS.format(kept=percent(inputs.kept)), NOTES, ROWS]
     if paper is not None:
         notes.append(
             "Shaded rows: what the SegX paper printed. Its AUITC, about equal to its IoU, fits "
@@ -122,7 +126,7 @@ def _paper_rows(paper: Paper) -> list[dict[str, Any]]:
             "xai": spell(row.method),
             "reference": True,
             **{
-                f"{name}_{reading}": {"mean": value, "n": None}
+                f"{name}_{reading}": Quoted(value)
                 for name, pair in (("iou", row.iou), ("auitc", row.auitc))
                 for reading, value in zip(("original", "segx"), pair, strict=True)
             },
@@ -135,7 +139,7 @@ def _beyond(inputs: Inputs, masks: str) -> PrintedTable:
     """Print IoU beside its controls, and what is left when theirs is taken away."""
     rows = []
     for leading, found in _each(inputs, masks):
-        means, beyond = found["means"], found["beyond"]
+        means, beyond = found.means, found.beyond
         rows.append(
             {
                 **leading,
@@ -193,9 +197,9 @@ def _chart(inputs: Inputs, masks: str) -> Chart:
     estimates = []
     for leading, found in _each(inputs, masks):
         for style, (control, title) in enumerate(CONTROLS.items()):
-            own = found["beyond"]["segx"][control]["iou"]
+            own = found.beyond["segx"][control]["iou"]
             name = f"{leading['model']} {leading['xai']} − {title}"
-            estimates.append(Estimate(name, own["estimate"], own["low"], own["high"], style))
+            estimates.append(Estimate(name, own.estimate, own.low, own.high, style))
     values = [v for e in estimates for v in (e.value, e.low, e.high)]
     iou = _titled(inputs, "iou")
     title = f"Gain of {iou} beyond masking"
@@ -211,15 +215,14 @@ def _other_gains(inputs: Inputs, masks: str) -> PrintedTable:
     rows = []
     for leading, found in _each(inputs, masks):
         values = {
-            f"{measure}_{control}": found["beyond"]["segx"][control][measure]
-            for measure in MEASURES
+            f"{measure}_{control}": found.beyond["segx"][control][measure]
+            for measure in printed_in("table_3_gains")
             for control in CONTROLS
         }
         original = {
-            f"original_{control}": found["beyond"]["original"][control]["iou"]
-            for control in CONTROLS
+            f"original_{control}": found.beyond["original"][control]["iou"] for control in CONTROLS
         }
-        change = {"change": found["segx_minus_original"]["iou"]}
+        change = {"change": found.segx_minus_original["iou"]}
         rows.append({**leading, **original, **change, **values})
     iou = _titled(inputs, "iou")
     return PrintedTable(
@@ -236,7 +239,7 @@ def _other_gains(inputs: Inputs, masks: str) -> PrintedTable:
                 Column(
                     f"{m}_{c}", title, Kind.DIFFERENCE, f"{_titled(inputs, m)}, beyond masking over"
                 )
-                for m in MEASURES
+                for m in printed_in("table_3_gains")
                 for c, title in CONTROLS.items()
             ),
         ),
@@ -273,21 +276,21 @@ def _strict(inputs: Inputs) -> PrintedTable:
     rows = []
     for leading, found in _each(inputs, _headline(inputs)):
         row = dict(leading)
-        for measure in ("iou", "auitc"):
+        for measure in printed_in("table_3_strict"):
             for reading in ("original", "segx"):
-                own = found["means"]["map"][reading][measure]
-                row[f"{measure}_{reading}_zeros"] = own["with_zeros"]
-                row[f"{measure}_{reading}_macro"] = own["macro"]["mean"]
-                row["labels"] = own["macro"]["n"]
-        share = found["mask_below_budget"] / found["with_truth"]
-        rows.append({**row, "below": share, "area": found["truth_area"]})
+                own = found.means["map"][reading][measure]
+                row[f"{measure}_{reading}_zeros"] = own.with_zeros
+                row[f"{measure}_{reading}_macro"] = own.macro.mean
+                row["labels"] = own.macro.n
+        share = found.mask_below_budget / found.with_truth
+        rows.append({**row, "below": share, "area": found.truth_area})
     columns = [
         Column(f"{m}_{r}_{way}", READINGS[r], kind, f"{_titled(inputs, m)}, {title}")
         for way, kind, title in (
             ("zeros", Kind.MEAN, "flat maps as 0"),
             ("macro", Kind.SCORE, "mean over labels"),
         )
-        for m in ("iou", "auitc")
+        for m in printed_in("table_3_strict")
         for r in ("original", "segx")
     ]
     return PrintedTable(
@@ -317,9 +320,11 @@ def _headline(inputs: Inputs) -> str:
 def _by_label(inputs: Inputs) -> PrintedTable:
     rows = []
     for leading, found in _each(inputs, _headline(inputs)):
-        for label, own in found["by_label"].items():
-            rows.append({**leading, "label": label, **own, "n": own["rows"]})
-    iou = _titled(inputs, "iou")
+        for label, own in found.by_label.items():
+            sides = (("original", own.original), ("segx", own.segx))
+            values = {f"{m}_{side}": figures[m] for side, figures in sides for m in figures}
+            ceilings = {m: own.original[m] for m in own.original}
+            rows.append({**leading, "label": label, **ceilings, **values, "n": own.rows})
     return PrintedTable(
         "table_3_by_label",
         "Table 3 by predicted label",
@@ -328,16 +333,25 @@ def _by_label(inputs: Inputs) -> PrintedTable:
             Column("xai", "XAI"),
             Column("label", "Label"),
             Column("n", "n", Kind.COUNT),
-            Column("iou_original", "Original", Kind.MEAN, iou),
-            Column("iou_segx", "SegX", Kind.MEAN, iou),
-            Column("iou_ceiling", "ceiling", Kind.MEAN, iou),
-            Column("auitc_original", "Original", Kind.MEAN, "AUITC"),
-            Column("auitc_segx", "SegX", Kind.MEAN, "AUITC"),
+            *(
+                column
+                for m in printed_in("table_3_by_label")
+                for column in _label_columns(inputs, m)
+            ),
         ),
         rows,
         heads=3,
         folded=True,
     )
+
+
+def _label_columns(inputs: Inputs, measure: str) -> Iterator[Column]:
+    title = _titled(inputs, measure)
+    for reading in ("original", "segx"):
+        yield Column(f"{measure}_{reading}", READINGS[reading], Kind.MEAN, title)
+    ceiling = next(f.ceiling for f in LOCALISATION_FIGURES if f.key == measure)
+    if ceiling:
+        yield Column(ceiling, "ceiling", Kind.MEAN, title)
 
 
 def _missing(inputs: Inputs) -> PrintedTable:
@@ -351,7 +365,7 @@ def _missing(inputs: Inputs) -> PrintedTable:
         for method in audit.methods[:1]:
             found = audit.localisation(method)
             for status, why in reasons.items():
-                number = (found or {"statuses": {}})["statuses"].get(status, 0)
+                number = found.statuses.get(status, 0) if found else 0
                 if number:
                     rows.append({"model": audit.model, "why": {}, "reason": why, "rows": number})
     return PrintedTable(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from tasks.report.inputs import Inputs, spell
@@ -12,12 +13,15 @@ from tasks.report.section import Facts, Part, Section, filled
 #: What a map's status means.
 STATUSES = {
     "ok": "ok",
-    "few_superpixels": "few superpixels",
     "sparse_map": "sparse",
-    "nonpositive_denominator": "denominator ≤ 0",
     "zero_map": "zero",
     "constant_map": "constant",
     "nan_map": "not finite",
+}
+#: What a method says of its map.
+METHOD_STATUSES = {
+    "few_superpixels": "few superpixels",
+    "nonpositive_denominator": "denominator ≤ 0",
 }
 REASONS = {
     "ok": "counts",
@@ -43,23 +47,27 @@ def maps_section(inputs: Inputs) -> Section:
 def _statuses(inputs: Inputs) -> PrintedTable:
     rows: list[dict[str, Any]] = []
     seen: set[str] = set()
+    said: set[str] = set()
     for audit in inputs.audits:
         for method in audit.methods:
-            found = audit.numbers["maps"][method]
-            seen |= set(found["statuses"])
-            ties = found["tie_share"]
+            found = audit.numbers.maps[method]
+            seen |= set(found.statuses)
+            said |= set(found.method_statuses) - {"ok"}
+            ties = found.tie_share
             rows.append(
                 {
                     "model": audit.model,
                     "xai": spell(method),
-                    "n": found["maps"],
-                    **{status: found["statuses"].get(status, 0) for status in seen | set(STATUSES)},
-                    "ties": ties["mean"],
-                    "ties_median": ties["median"],
-                    "ties_highest": ties["highest"],
+                    "n": found.maps,
+                    **{status: found.statuses.get(status, 0) for status in seen | set(STATUSES)},
+                    **{s: found.method_statuses.get(s, 0) for s in said | set(METHOD_STATUSES)},
+                    "ties": ties.mean,
+                    "ties_median": ties.median,
+                    "ties_highest": ties.highest,
                 }
             )
     shown = [s for s in STATUSES if s in seen or s == "ok"] + sorted(seen - set(STATUSES))
+    told = [s for s in METHOD_STATUSES if s in said] + sorted(said - set(METHOD_STATUSES))
     return PrintedTable(
         "maps",
         "Maps by status, and how much of the explanation ties decided",
@@ -68,6 +76,7 @@ def _statuses(inputs: Inputs) -> PrintedTable:
             Column("xai", "XAI"),
             Column("n", "maps", Kind.COUNT),
             *(Column(s, STATUSES.get(s, s), Kind.COUNT, "Status") for s in shown),
+            *(Column(s, METHOD_STATUSES.get(s, s), Kind.COUNT, "The method says") for s in told),
             Column("ties", "mean", Kind.SHARE, "Ties in the top fraction"),
             Column("ties_median", "median", Kind.SHARE, "Ties in the top fraction"),
             Column("ties_highest", "highest", Kind.SHARE, "Ties in the top fraction"),
@@ -87,9 +96,9 @@ def _completeness(inputs: Inputs) -> PrintedTable:
     rows = []
     for audit in inputs.audits:
         for method in audit.methods:
-            found = audit.numbers["maps"][method]["completeness"]
-            if found["n"]:
-                rows.append({"model": audit.model, "xai": spell(method), **found})
+            found = audit.numbers.maps[method].completeness
+            if found.n:
+                rows.append({"model": audit.model, "xai": spell(method), **asdict(found)})
     return PrintedTable(
         "completeness",
         "Completeness: how far attributions are from adding up to the score",
@@ -113,12 +122,12 @@ def _completeness(inputs: Inputs) -> PrintedTable:
 def _cohort(inputs: Inputs) -> PrintedTable:
     rows = []
     for audit in inputs.audits:
-        found = audit.numbers["cohort"]
+        found = audit.numbers.cohort
         for split in SPLITS:
-            for reason, number in found["reasons"].get(split, {}).items():
+            for reason, number in found.reasons.get(split, {}).items():
                 why = REASONS.get(reason, reason)
                 if reason == "nan_map":
-                    faulty = [f"{spell(m)} {n}" for m, n in found["faulty_methods"].items()]
+                    faulty = [f"{spell(m)} {n}" for m, n in found.faulty_methods.items()]
                     why = f"{why} ({', '.join(faulty)})"
                 rows.append({"model": audit.model, "split": split, "reason": why, "rows": number})
     return PrintedTable(
@@ -143,9 +152,11 @@ def _available(inputs: Inputs) -> PrintedTable:
     names = {"iou_original": "IoU, original", "iou_segx": "IoU, SegX", "c_iou": "c_IoU"}
     rows = []
     for audit in inputs.audits:
-        for method, found in audit.numbers["available"].items():
-            values = {f"{name}_{which}": found[name][which] for name in names for which in _WHICH}
-            n = found["c_iou"]["available"]["n"]
+        for method, found in audit.numbers.available.items():
+            values = {
+                f"{name}_{which}": getattr(found[name], which) for name in names for which in _WHICH
+            }
+            n = found["c_iou"].available.n
             rows.append({"model": audit.model, "xai": spell(method), "n": n, **values})
     return PrintedTable(
         "available",
@@ -172,21 +183,21 @@ def provenance_section(inputs: Inputs) -> Section:
     """Say which model, methods and parameters stand behind the page."""
     parts: list[Part] = []
     for audit in inputs.audits:
-        parameters = audit.numbers["parameters"]
-        description = audit.numbers["description"]
+        parameters = audit.numbers.parameters
+        description = audit.numbers.description
         items = [
             ("audit", audit.audit),
             ("classifier", description["classifier"]),
             ("weights", description["model_digest"]),
-            ("kept fraction", percent(parameters["kept_fraction"])),
-            ("bootstrap", f"{parameters['replicates']} replicates, seed {parameters['seed']}"),
+            ("kept fraction", percent(parameters.kept_fraction)),
+            ("bootstrap", f"{parameters.replicates} replicates, seed {parameters.seed}"),
         ]
         for method in audit.methods:
-            digests = audit.numbers["maps"][method]["method_digests"]
+            digests = audit.numbers.maps[method].method_digests
             items.append((spell(method), ", ".join(digests) or "no maps"))
         parts.append(Facts(f"{audit.model}: digests", items))
         parts.append(
-            Facts(f"{audit.model}: model card", list(_flat(audit.numbers["model"])), folded=True)
+            Facts(f"{audit.model}: model card", list(_flat(audit.numbers.model)), folded=True)
         )
     lead = (
         "The same digests mean the same weights, methods and parameters, and on one machine the "

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from saliency_audit.measures.certainty_figures import printed_in
+from saliency_audit.measures.localisation_figures import COMPARED
 from tasks.report.inputs import AuditSummary, Inputs
 from tasks.report.printed import rounded
 
 READINGS = ("original", "segx")
-MEASURES = ("iou", "auitc", "auitc_area")
 
 
 def metrics(inputs: Inputs) -> dict[str, Any]:
@@ -43,17 +44,17 @@ def _without_nulls(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def _classification(audit: AuditSummary) -> dict[str, Any]:
-    found = audit.numbers["classification"]
+    found = audit.numbers.classification
     return {
-        "images": found["images"],
-        "exact_match": found["exact_match"],
-        "macro_auroc": found["macro"]["auroc"]["mean"],
-        "macro_f1": found["macro"]["f1"]["mean"],
-        "ece_raw": found["calibration"]["raw"]["ece"],
-        "ece_calibrated": found["calibration"]["calibrated"]["ece"],
-        "auroc": {quality["label"]: quality["auroc"] for quality in found["labels"]},
-        "f1": {quality["label"]: quality["f1"] for quality in found["labels"]},
-        "nothing_predicted": found["nothing_predicted"]["images"],
+        "images": found.images,
+        "exact_match": found.exact_match,
+        "macro_auroc": found.macro["auroc"].mean,
+        "macro_f1": found.macro["f1"].mean,
+        "ece_raw": found.calibration["raw"].ece,
+        "ece_calibrated": found.calibration["calibrated"].ece,
+        "auroc": {quality.label: quality.auroc for quality in found.labels},
+        "f1": {quality.label: quality.f1 for quality in found.labels},
+        "nothing_predicted": found.nothing_predicted.images,
     }
 
 
@@ -61,12 +62,12 @@ def _localisation(audit: AuditSummary, method: str) -> dict[str, Any]:
     found = audit.localisation(method)
     if found is None:
         return {}
-    values: dict[str, Any] = {"n": found["with_truth"]}
-    for measure in MEASURES:
+    values: dict[str, Any] = {"n": found.with_truth}
+    for measure in COMPARED:
         for reading in READINGS:
-            values[f"{measure}_{reading}"] = found["means"]["map"][reading][measure]["mean"]
+            values[f"{measure}_{reading}"] = found.means["map"][reading][measure].mean
         for control in ("shuffled", "centred"):
-            gain = found["beyond"]["segx"][control][measure]["estimate"]
+            gain = found.beyond["segx"][control][measure].estimate
             values[f"{measure}_gain_over_{control}"] = gain
     return values
 
@@ -75,22 +76,22 @@ def _certainty(audit: AuditSummary, method: str) -> dict[str, Any]:
     found = audit.certainty(method)
     if found is None:
         return {}
-    values: dict[str, Any] = {"correct": found["correct"], "incorrect": found["incorrect"]}
-    for name in ("c_iou", "c_auitc", "calibrated", "predicted_area"):
-        own = found["scores"][name]
-        values[f"{name}_correct"] = own["correct"]["mean"]
-        values[f"{name}_incorrect"] = own["incorrect"]["mean"]
-        values[f"{name}_auroc"] = own["auroc"]["auroc"]
+    values: dict[str, Any] = {"correct": found.correct, "incorrect": found.incorrect}
+    for name in (*printed_in("table_4"), "calibrated", "predicted_area"):
+        own = found.scores[name]
+        values[f"{name}_correct"] = own.correct.mean
+        values[f"{name}_incorrect"] = own.incorrect.mean
+        values[f"{name}_auroc"] = own.auroc.auroc
     return values
 
 
 def _agreement(audit: AuditSummary) -> dict[str, Any]:
     return {
         name: {
-            "n": found["rows"],
-            "near_unanimous": found["near_unanimous"]["share"]["mean"],
-            "chance": found["near_unanimous"]["chance"]["mean"],
-            "highest_mean": found["highest_mean"]["mean"],
+            "n": found.rows,
+            "near_unanimous": found.near_unanimous.share.mean,
+            "chance": found.near_unanimous.chance.mean,
+            "highest_mean": found.highest_mean.mean,
         }
-        for name, found in audit.numbers["agreement"]["sets"].items()
+        for name, found in audit.numbers.agreement.sets.items()
     }

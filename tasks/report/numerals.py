@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from saliency_audit.statistics.resampling import Interval, IntervalStatus
 
 #: Written where there is no value.
 NOTHING = "\N{EN DASH}"
@@ -82,14 +82,14 @@ def counted(value: int, one: str, more: str = "") -> str:
     return f"{count(value)} {one if value == 1 else more or one + 's'}"
 
 
-def bounds(interval: dict[str, Any], *, sign: bool = False) -> str:
+def bounds(interval: Interval, *, sign: bool = False) -> str:
     """Write an interval's estimate and bounds, marked where few rows stand behind it."""
     write = signed if sign else score
-    if interval["low"] is None:
-        return write(interval["estimate"])
-    mark = "" if interval["status"] == "ok" else FEW
-    low, high = write(interval["low"]), write(interval["high"])
-    return f"{write(interval['estimate'])} [{low}, {high}]{mark}"
+    if interval.low is None:
+        return write(interval.estimate)
+    mark = "" if interval.status is IntervalStatus.OK else FEW
+    low, high = write(interval.low), write(interval.high)
+    return f"{write(interval.estimate)} [{low}, {high}]{mark}"
 
 
 def names(items: list[str]) -> str:

@@ -15,11 +15,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from saliency_audit.measures.localisation import Reading, Saliency
+from saliency_audit.measures.controls import Saliency
+from saliency_audit.measures.explained import Reading
+from saliency_audit.measures.localisation_figures import COMPARED
 from tasks import places
-from tasks.report.metrics import MEASURES
 from tasks.summarise.localisation import WITHOUT_TRUTH
 from tasks.summarise.rows import TEST, attach
+from tasks.summary.document import Outline, Parameters
 from tasks.tables.agreement import AGREEMENT
 from tasks.tables.certainty import CERTAINTY
 from tasks.tables.cohort import COHORT
@@ -113,10 +115,10 @@ def leaves(tree: Mapping[str, Any], key: Key = ()) -> Iterator[tuple[Key, Any]]:
             yield (*key, name), value
 
 
-def origin_of(key: Key, dataset: str, summary: Mapping[str, Any] | None) -> Origin:
+def origin_of(key: Key, dataset: str, summary: Outline | None) -> Origin:
     """Say what a number of a dataset's metrics.json is made of; raises KeyError for another key.
 
-    ``summary``: the audit's summary.json; None for a number of no audit.
+    ``summary``: what the audit's summary says of itself; None for a number of no audit.
     """
     if summary is None:
         return _of_dataset(key, dataset)
@@ -124,8 +126,8 @@ def origin_of(key: Key, dataset: str, summary: Mapping[str, Any] | None) -> Orig
     if section == "classification":
         return _classification(audit, rest)
     if section == "agreement":
-        return _agreement(audit, rest[0], rest[1], summary["parameters"])
-    return _of_method(audit, section, rest[0], rest[1], summary["headline_masks"])
+        return _agreement(audit, rest[0], rest[1], summary.parameters)
+    return _of_method(audit, section, rest[0], rest[1], summary.headline_masks)
 
 
 def _of_dataset(key: Key, dataset: str) -> Origin:
@@ -164,7 +166,7 @@ def _classification(audit: str, rest: Sequence[str]) -> Origin:
     return Origin(statistic, (Selection(path, PREDICTIONS, own, values),))
 
 
-def _agreement(audit: str, name: str, what: str, parameters: Mapping[str, Any]) -> Origin:
+def _agreement(audit: str, name: str, what: str, parameters: Parameters) -> Origin:
     statistic, least = {
         "n": ("count of images and labels", {}),
         "highest_mean": ("mean over images and labels of the highest count of a cell", {}),
@@ -183,7 +185,7 @@ def _agreement(audit: str, name: str, what: str, parameters: Mapping[str, Any]) 
         places.cohort(audit),
         least,
     )
-    methods = parameters["agreement_methods" if name == "paper" else "methods"]
+    methods = parameters.agreement_methods if name == "paper" else parameters.methods
     return Origin(statistic, (chosen,), tuple(_maps(audit, method) for method in methods))
 
 
@@ -208,8 +210,8 @@ def _localisation(audit: str, own: Mapping[str, str], what: str) -> Origin:
     )
     if what == "n":
         return Origin("count of rows", (base,))
-    # The longest first: auitc_area begins as auitc does.
-    measure = next(name for name in sorted(MEASURES, key=len)[::-1] if what.startswith(f"{name}_"))
+    # The longest first: one may begin as another does.
+    measure = next(name for name in sorted(COMPARED, key=len)[::-1] if what.startswith(f"{name}_"))
     rest = what.removeprefix(f"{measure}_")
     if not rest.startswith("gain_over_"):
         where = {**base.where, "reading": str(Reading(rest))}

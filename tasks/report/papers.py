@@ -24,6 +24,14 @@ class PaperRow:
 
 
 @dataclass(frozen=True)
+class Quoted:
+    """A mean that a paper prints without saying of how many rows it is."""
+
+    mean: float
+    n: None = None
+
+
+@dataclass(frozen=True)
 class Reference:
     """A figure that needs no classifier, or an untrained one: ``iou`` is its IoU@5 %."""
 

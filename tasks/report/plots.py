@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from saliency_audit.measures.localisation_figures import printed_in
 from tasks.report.inputs import AuditSummary, Inputs
 from tasks.report.printed import rounded
 
@@ -19,7 +20,7 @@ def plots(inputs: Inputs) -> dict[str, str]:
         found[f"calibration.{audit.audit}.csv"] = _calibration(audit)
         found[f"risk_coverage.{audit.audit}.csv"] = _risk_coverage(audit)
         found[f"localisation.{audit.audit}.csv"] = _localisation(audit)
-        if audit.numbers["classification"]["confusion"] is not None:
+        if audit.numbers.classification.confusion is not None:
             found[f"confusion.{audit.audit}.csv"] = _confusion(audit)
     return found
 
@@ -33,27 +34,27 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def _history(audit: AuditSummary) -> str:
-    rows = [(e["epoch"], e["train_loss"], e["tune_loss"]) for e in audit.numbers["history"]]
+    rows = [(e.epoch, e.train_loss, e.tune_loss) for e in audit.numbers.history]
     return _csv(("epoch", "train_loss", "tune_loss"), rows)
 
 
 def _calibration(audit: AuditSummary) -> str:
     rows = [
-        (kind, own["mean_probability"], own["frequency"], own["count"])
-        for kind, found in sorted(audit.numbers["classification"]["calibration"].items())
-        for own in found["bins"]
-        if own["count"]
+        (kind, own.mean_probability, own.frequency, own.count)
+        for kind, found in sorted(audit.numbers.classification.calibration.items())
+        for own in found.bins
+        if own.count
     ]
     return _csv(("probability", "stated", "observed", "n"), rows)
 
 
 def _confusion(audit: AuditSummary) -> str:
     """One row per image, as the confusion templates of DVC count them."""
-    found = audit.numbers["classification"]
-    labels = [quality["label"] for quality in found["labels"]]
+    found = audit.numbers.classification
+    labels = [quality.label for quality in found.labels]
     rows = [
         (actual, predicted)
-        for actual, counts in zip(labels, found["confusion"], strict=True)
+        for actual, counts in zip(labels, found.confusion, strict=True)
         for predicted, number in zip(labels, counts, strict=True)
         for _ in range(number)
     ]
@@ -64,17 +65,20 @@ def _risk_coverage(audit: AuditSummary) -> str:
     rows = [
         (method, name, coverage, risk)
         for method in audit.methods
-        for name, curves in ((audit.certainty(method) or {}).get("risk_coverage", {})).items()
-        for coverage, risk in curves["with_empty"]["curve"]
+        if (found := audit.certainty(method)) is not None
+        for name, curves in (found.risk_coverage or {}).items()
+        for coverage, risk in curves.with_empty.curve
     ]
     return _csv(("method", "score", "coverage", "risk"), rows)
 
 
 def _localisation(audit: AuditSummary) -> str:
+    shown = printed_in("plots")
     rows = [
-        (method, saliency, reading, own["iou"]["mean"], own["auitc"]["mean"])
+        (method, saliency, reading, *(own[name].mean for name in shown))
         for method in audit.methods
-        for saliency, readings in ((audit.localisation(method) or {}).get("means", {})).items()
+        if (found := audit.localisation(method)) is not None
+        for saliency, readings in found.means.items()
         for reading, own in readings.items()
     ]
-    return _csv(("method", "saliency", "reading", "iou", "auitc"), rows)
+    return _csv(("method", "saliency", "reading", *shown), rows)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any
 
+from saliency_audit.statistics.resampling import Interval, IntervalStatus
 from tasks.report import numerals
 
 #: Decimals of numbers in CSV and JSON files, which git compares.
@@ -19,8 +20,8 @@ FILE_DECIMALS = 6
 class Kind(StrEnum):
     """What a column holds, and so how it is written.
 
-    ``MEAN``: {"mean", "n"}; ``INTERVAL`` and ``DIFFERENCE``: {"estimate", "low", "high",
-    "status", …}; the others plain values. Any value may be None.
+    ``MEAN``: what has ``mean`` and ``n``; ``INTERVAL`` and ``DIFFERENCE``: an ``Interval``; the
+    others plain values. Any value may be None.
     """
 
     TEXT = "text"
@@ -114,10 +115,10 @@ def _cell(column: Column, row: Mapping[str, Any]) -> Cell:
     if value is None:
         return Cell(numerals.NOTHING, why=row.get("why", {}).get(column.key, ""), numeric=numeric)
     if column.kind is Kind.MEAN:
-        differs = value["n"] != row.get(column.of, value["n"])
-        small = f"n {numerals.count(value['n'])}" if differs and value["n"] is not None else ""
-        why = "no row has a value" if value["mean"] is None else ""
-        return Cell(numerals.score(value["mean"]), small, why, numeric)
+        differs = value.n != row.get(column.of, value.n)
+        small = f"n {numerals.count(value.n)}" if differs and value.n is not None else ""
+        why = "no row has a value" if value.mean is None else ""
+        return Cell(numerals.score(value.mean), small, why, numeric)
     if column.kind in (Kind.INTERVAL, Kind.DIFFERENCE):
         return _interval_cell(value, sign=column.kind is Kind.DIFFERENCE)
     return Cell(_WRITERS[column.kind](value), numeric=numeric)
@@ -131,15 +132,15 @@ _WRITERS: dict[Kind, Any] = {
 }
 
 
-def _interval_cell(value: Mapping[str, Any], *, sign: bool) -> Cell:
+def _interval_cell(value: Interval, *, sign: bool) -> Cell:
     write = numerals.signed if sign else numerals.score
-    why = numerals.STATUSES.get(value["status"], "")
-    text = write(value["estimate"])
-    if value["low"] is None:
-        small = "no interval" if value["estimate"] is not None else ""
+    why = numerals.STATUSES.get(value.status, "")
+    text = write(value.estimate)
+    if value.low is None:
+        small = "no interval" if value.estimate is not None else ""
         return Cell(text, small, why, numeric=True)
-    mark = "" if value["status"] == "ok" else numerals.FEW
-    return Cell(text, f"[{write(value['low'])}, {write(value['high'])}]{mark}", why, numeric=True)
+    mark = "" if value.status == IntervalStatus.OK else numerals.FEW
+    return Cell(text, f"[{write(value.low)}, {write(value.high)}]{mark}", why, numeric=True)
 
 
 _PARTS: dict[Kind, tuple[str, ...]] = {
@@ -160,7 +161,7 @@ def _file_values(column: Column, row: Mapping[str, Any]) -> list[Any]:
     value, parts = row.get(column.key), _PARTS.get(column.kind)
     if parts is None:
         return [rounded(value)]
-    return [rounded(value[part]) if value is not None else None for part in parts]
+    return [rounded(getattr(value, part)) if value is not None else None for part in parts]
 
 
 def rounded(value: Any) -> Any:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from saliency_audit.labelling import Labelling, MaskKind
 from tasks import places
-from tasks.artifacts import read_columns, read_json, write_json
+from tasks.artifacts import read_columns, read_json
 from tasks.profiles import profile_to_json, write_profile
 from tasks.stage import Context, Stage
 from tasks.summarise import agreement, certainty, classification, localisation
@@ -19,6 +19,8 @@ from tasks.summarise.maps import summarise_cohort, summarise_maps
 from tasks.summarise.profile import profile_audit
 from tasks.summarise.rows import attach, counted, read_cohort
 from tasks.summarise.scope import Scope
+from tasks.summary.classification import Classification
+from tasks.summary.document import Epoch, Summary, write_summary
 from tasks.tables.agreement import AGREEMENT
 from tasks.tables.cells import CELLS
 from tasks.tables.certainty import CERTAINTY
@@ -37,43 +39,13 @@ def run(context: Context, audit: str) -> None:
     folder = places.summarise(scope.dataset, audit)
     cohort = read_cohort(audit)
     description = read_json(places.predict(audit) / "audit.json")
-    summary = {
-        "audit": audit,
-        "parameters": scope.to_json(),
-        "description": description,
-        "headline_masks": _headline_masks(description),
-        **_of_model(audit),
-        **_of_predictions(scope, description),
-        **_of_maps(scope, description, cohort),
-    }
-    write_json(folder / "summary.json", summary)
+    write_summary(folder / "summary.json", _summary(scope, description, cohort))
     keys = choose_examples(counted(cohort), scope.report)
     write_gallery(folder / "gallery.parquet", scope, keys, description["size"])
     write_profile(folder / "profile.json", profile_to_json(profile_audit(scope, description)))
 
 
-def _headline_masks(description: dict[str, Any]) -> str:
-    return "per_label" if description["mask_kind"] == MaskKind.PER_LABEL else "single"
-
-
-def _of_model(audit: str) -> dict[str, Any]:
-    folder = places.train_classifier(audit)
-    names = [column.name for column in HISTORY.columns]
-    history = read_columns(folder / "history.parquet", HISTORY, names)
-    return {"model": read_json(folder / "model.json"), "history": history.to_pylist()}
-
-
-def _of_predictions(scope: Scope, description: dict[str, Any]) -> dict[str, Any]:
-    path = places.predict(scope.audit) / "predictions.parquet"
-    rows = read_columns(path, PREDICTIONS, classification.COLUMNS)
-    labelling = Labelling(description["labelling"])
-    found = classification.summarise_classification(
-        rows, description["labels"], labelling, scope.bootstrap
-    )
-    return {"classification": found}
-
-
-def _of_maps(scope: Scope, description: dict[str, Any], cohort: pa.Table) -> dict[str, Any]:
+def _summary(scope: Scope, description: dict[str, Any], cohort: pa.Table) -> Summary:
     audit, methods, bootstrap = scope.audit, scope.methods, scope.bootstrap
     all_located = _joined(places.apply_segx(audit), LOCALISATION, localisation.COLUMNS, cohort)
     all_scored = _joined(places.score_segu(audit), CERTAINTY, certainty.COLUMNS, cohort)
@@ -83,17 +55,43 @@ def _of_maps(scope: Scope, description: dict[str, Any], cohort: pa.Table) -> dic
     path = folder / "agreement.parquet"
     counts = counted(_joined(path, AGREEMENT, agreement.AGREEMENT_COLUMNS, cohort))
     cells = counted(_joined(folder / "cells.parquet", CELLS, agreement.CELL_COLUMNS, cohort))
-    return {
-        "cohort": summarise_cohort(cohort),
-        "maps": summarise_maps(audit, methods, description["size"]),
-        "localisation": localisation.summarise_localisation(located, methods, bootstrap),
-        "certainty": certainty.summarise_certainty(scored, methods, bootstrap),
-        "available": summarise_available(all_located, all_scored, methods, masks),
-        "confidence": certainty.summarise_confidence(scored, counted(cohort), masks),
-        "agreement": agreement.summarise_agreement(
+    return Summary(
+        audit=audit,
+        parameters=scope.parameters(),
+        description=dict(description),
+        headline_masks=masks,
+        model=dict(read_json(places.train_classifier(audit) / "model.json")),
+        history=_history(audit),
+        classification=_classification(scope, description),
+        cohort=summarise_cohort(cohort),
+        maps=summarise_maps(audit, methods, description["size"]),
+        localisation=localisation.summarise_localisation(located, methods, bootstrap),
+        certainty=certainty.summarise_certainty(scored, methods, bootstrap),
+        available=summarise_available(all_located, all_scored, methods, masks),
+        confidence=certainty.summarise_confidence(scored, counted(cohort), masks),
+        agreement=agreement.summarise_agreement(
             counts, cells, methods, scope.agreement.grid, bootstrap
         ),
-    }
+    )
+
+
+def _headline_masks(description: dict[str, Any]) -> str:
+    return "per_label" if description["mask_kind"] == MaskKind.PER_LABEL else "single"
+
+
+def _history(audit: str) -> list[Epoch]:
+    names = [column.name for column in HISTORY.columns]
+    path = places.train_classifier(audit) / "history.parquet"
+    return [Epoch(**row) for row in read_columns(path, HISTORY, names).to_pylist()]
+
+
+def _classification(scope: Scope, description: dict[str, Any]) -> Classification:
+    path = places.predict(scope.audit) / "predictions.parquet"
+    rows = read_columns(path, PREDICTIONS, classification.COLUMNS)
+    labelling = Labelling(description["labelling"])
+    return classification.summarise_classification(
+        rows, description["labels"], labelling, scope.bootstrap
+    )
 
 
 def _joined(path: Path, table: Table, columns: list[str], cohort: pa.Table) -> pa.Table:

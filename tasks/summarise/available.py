@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from saliency_audit.measures.localisation import Reading, Saliency
+from saliency_audit.measures.controls import Saliency
+from saliency_audit.measures.explained import Reading
 from saliency_audit.measures.status import Status
 from tasks.summarise.figures import mean
 from tasks.summarise.rows import TEST, numbers, pick
+from tasks.summary.localisation import Available
 
 #: Reasons of the cohort for which a row of the test split is in one of the two columns.
 PREDICTED = ("ok", str(Status.NAN_MAP))
@@ -20,7 +21,7 @@ PREDICTED = ("ok", str(Status.NAN_MAP))
 
 def summarise_available(
     located: pa.Table, scored: pa.Table, methods: Sequence[str], masks: str
-) -> dict[str, Any]:
+) -> dict[str, dict[str, Available]]:
     """Give per method the means over the counted rows, and over all that it has a map of.
 
     ``located``, ``scored``: all rows of localisation and certainty, each with the cohort's
@@ -45,13 +46,13 @@ def summarise_available(
     }
 
 
-def _both(rows: pa.Table, column: str) -> dict[str, Any]:
+def _both(rows: pa.Table, column: str) -> Available:
     predicted = _of_test(rows, *PREDICTED)
     there = np.array(predicted.column("status").to_pylist(), object) != str(Status.NAN_MAP)
-    return {
-        "counted": mean(numbers(predicted.filter(predicted.column("counts")), column)),
-        "available": mean(numbers(predicted.filter(pa.array(there)), column)),
-    }
+    return Available(
+        counted=mean(numbers(predicted.filter(predicted.column("counts")), column)),
+        available=mean(numbers(predicted.filter(pa.array(there)), column)),
+    )
 
 
 def _of_test(rows: pa.Table, *reasons: str) -> pa.Table:

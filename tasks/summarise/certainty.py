@@ -3,47 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from saliency_audit.errors import DataError
+from saliency_audit.measures.certainty_figures import (
+    CERTAINTY_FIGURES,
+    COMPARED,
+    MASK_FIGURES,
+)
 from saliency_audit.measures.confidence import Confidence, confidence
-from saliency_audit.measures.localisation import Saliency
+from saliency_audit.measures.controls import Saliency
 from saliency_audit.measures.status import Status
 from saliency_audit.statistics.resampling import Bootstrap
 from tasks.summarise.figures import mean
 from tasks.summarise.rows import distinct, flags, groups, numbers, pick, tally, texts
 from tasks.summarise.separation import (
-    area,
     area_difference,
     area_interval,
     coverage,
     separation,
     together,
 )
+from tasks.summary.certainty import Certainty, ConfidenceBin, Coverages
 from tasks.tables.certainty import CERTAINTY
 
 COLUMNS = [column.name for column in CERTAINTY.columns]
 #: Columns of a map's own row that are scores, or confounders of them.
-OWN = (
-    "c_iou",
-    "c_auitc",
-    "c_auitc_area",
-    "c_iou_over_ceiling",
-    "precision",
-    "c_iou_ceiling",
-    "predicted_area",
-    "mean_mask_probability",
-    "calibrated",
-)
-CONTROLLED = ("c_iou", "c_auitc", "c_auitc_area")
+OWN = (*(f.key for f in (*CERTAINTY_FIGURES, *MASK_FIGURES)), "calibrated")
 
 #: Scores whose AUROC has an interval, and pairs whose AUROCs are compared.
 WITH_INTERVAL = ("c_iou", "c_auitc", "calibrated", "predicted_area", "c_iou_and_calibrated")
-COMPARED = (
+PAIRS = (
     ("c_iou", "calibrated"),
     ("c_iou", "predicted_area"),
     ("c_iou", "c_iou_centred"),
@@ -58,7 +52,7 @@ ASIDE = ("union", "truth")
 
 def summarise_certainty(
     rows: pa.Table, methods: Sequence[str], bootstrap: Bootstrap
-) -> dict[str, Any]:
+) -> dict[str, dict[str, Certainty]]:
     """Figures by reading of the masks and method, of the counted rows of the test split."""
     return {
         masks: {
@@ -71,57 +65,45 @@ def summarise_certainty(
     }
 
 
-def _of_method(rows: pa.Table, bootstrap: Bootstrap, *, headline: bool) -> dict[str, Any]:
+def _of_method(rows: pa.Table, bootstrap: Bootstrap, *, headline: bool) -> Certainty:
     own = pick(rows, saliency=Saliency.MAP)
     correct, group = flags(own, "correct"), groups(own)
     scores = _scores(rows, own)
     marked = np.array(texts(own, "status"), dtype=object) != str(Status.EMPTY_MASK)
-    found = {
-        "rows": len(own),
-        "correct": int(correct.sum()),
-        "incorrect": int((~correct).sum()),
-        "groups": len(np.unique(group)),
-        "incorrect_groups": len(np.unique(group[~correct])),
-        "empty_mask": int((~marked).sum()),
-        "statuses": tally(own, "status"),
-        "scores": {
-            name: {
-                **separation(values, correct, group, bootstrap),
-                "auroc_without_empty": area(values[marked], correct[marked]),
-            }
+    found = Certainty(
+        rows=len(own),
+        correct=int(correct.sum()),
+        incorrect=int((~correct).sum()),
+        groups=len(np.unique(group)),
+        incorrect_groups=len(np.unique(group[~correct])),
+        empty_mask=int((~marked).sum()),
+        statuses=tally(own, "status"),
+        scores={
+            name: separation(values, correct, group, marked, bootstrap)
             for name, values in scores.items()
         },
-    }
-    if headline:
-        found |= _headline(scores, correct, group, marked, bootstrap)
-    return found
-
-
-def _headline(
-    scores: dict[str, NDArray[np.float64]],
-    correct: NDArray[np.bool_],
-    group: NDArray[np.int64],
-    marked: NDArray[np.bool_],
-    bootstrap: Bootstrap,
-) -> dict[str, Any]:
-    return {
-        "auroc": {
+    )
+    if not headline:
+        return found
+    return replace(
+        found,
+        auroc={
             name: area_interval(scores[name], correct, group, bootstrap) for name in WITH_INTERVAL
         },
-        "auroc_difference": {
+        auroc_difference={
             f"{first}-{second}": area_difference(
                 scores[first], scores[second], correct, group, bootstrap
             )
-            for first, second in COMPARED
+            for first, second in PAIRS
         },
-        "risk_coverage": {
-            name: {
-                "with_empty": coverage(scores[name], correct),
-                "without_empty": coverage(scores[name][marked], correct[marked]),
-            }
+        risk_coverage={
+            name: Coverages(
+                coverage(scores[name], correct),
+                coverage(scores[name][marked], correct[marked]),
+            )
             for name in RANKED
         },
-    }
+    )
 
 
 def _scores(rows: pa.Table, own: pa.Table) -> dict[str, NDArray[np.float64]]:
@@ -136,13 +118,15 @@ def _scores(rows: pa.Table, own: pa.Table) -> dict[str, NDArray[np.float64]]:
                 f"the certainty table has other rows for {control} than for the maps: "
                 "delete it and run `saliency-audit run`"
             )
-        scores |= {f"{name}_{control}": numbers(table, name) for name in CONTROLLED}
+        scores |= {f"{name}_{control}": numbers(table, name) for name in COMPARED}
     for name in ("c_iou", "c_auitc"):
         scores[f"{name}_and_calibrated"] = together(scores[name], scores["calibrated"])
     return scores
 
 
-def summarise_confidence(rows: pa.Table, cohort: pa.Table, masks: str) -> dict[str, Any]:
+def summarise_confidence(
+    rows: pa.Table, cohort: pa.Table, masks: str
+) -> dict[str, dict[str, ConfidenceBin]]:
     """Rows, right ones and mean c_IoU in the bins Low, Medium and High of each probability.
 
     ``rows``: the certainty of counted test rows; ``cohort``: those rows themselves; ``masks``:
@@ -155,17 +139,17 @@ def summarise_confidence(rows: pa.Table, cohort: pa.Table, masks: str) -> dict[s
     }
 
 
-def _bin(maps: pa.Table, cohort: pa.Table, name: str, level: Confidence) -> dict[str, Any]:
+def _bin(maps: pa.Table, cohort: pa.Table, name: str, level: Confidence) -> ConfidenceBin:
     inside = _inside(cohort, name, level)
     in_maps = maps.filter(pa.array(_inside(maps, name, level)))
-    return {
-        "n": int(inside.sum()),
-        "correct": int(flags(cohort, "correct")[inside].sum()),
-        "c_iou": {
+    return ConfidenceBin(
+        n=int(inside.sum()),
+        correct=int(flags(cohort, "correct")[inside].sum()),
+        c_iou={
             method: mean(numbers(pick(in_maps, method=method), "c_iou"))
             for method in distinct(maps, "method")
         },
-    }
+    )
 
 
 def _inside(table: pa.Table, name: str, level: Confidence) -> NDArray[np.bool_]:

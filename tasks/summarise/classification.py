@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -25,8 +24,8 @@ from saliency_audit.statistics.probabilities import (
     reliability,
 )
 from saliency_audit.statistics.resampling import Bootstrap, group_bootstrap
-from tasks.summarise.figures import interval
 from tasks.summarise.rows import TEST, numbers, pick, tally, texts
+from tasks.summary.classification import Calibration, Classification, NothingPredicted
 
 COLUMNS = [
     "image_id",
@@ -82,32 +81,30 @@ def pivot(rows: pa.Table, labels: Sequence[str]) -> Predictions:
 
 def summarise_classification(
     rows: pa.Table, labels: Sequence[str], labelling: Labelling, bootstrap: Bootstrap
-) -> dict[str, Any]:
+) -> Classification:
     """Quality per label and overall, confusion, calibration, images without a prediction."""
     found = pivot(rows, labels)
     match = (found.target == found.predicted).all(axis=1)
-    qualities = [
-        asdict(q) for q in label_qualities(labels, found.target, found.predicted, found.probability)
-    ]
-    return {
-        "images": len(match),
-        "groups": len(np.unique(found.group)),
-        "images_by_split": {s: n // len(labels) for s, n in tally(rows, "split").items()},
-        "labels": qualities,
-        "macro": {
-            name: asdict(mean_without_nulls([q[name] for q in qualities]))
+    qualities = label_qualities(labels, found.target, found.predicted, found.probability)
+    return Classification(
+        images=len(match),
+        groups=len(np.unique(found.group)),
+        images_by_split={s: n // len(labels) for s, n in tally(rows, "split").items()},
+        labels=qualities,
+        macro={
+            name: mean_without_nulls([getattr(q, name) for q in qualities])
             for name in ("precision", "recall", "f1", "auroc", "average_precision")
         },
-        "exact_match": exact_match(found.target, found.predicted),
-        "exact_match_interval": interval(
-            group_bootstrap(match.astype(float), found.group, bootstrap=bootstrap, incorrect=~match)
+        exact_match=exact_match(found.target, found.predicted),
+        exact_match_interval=group_bootstrap(
+            match.astype(float), found.group, bootstrap=bootstrap, incorrect=~match
         ),
-        "largest_class_share": _largest_share(found, labelling),
-        "confusion": _confusion(found),
-        "calibration": _calibration(found, labelling),
-        "nothing_predicted": _nothing_predicted(found),
-        "explained": _explained(rows),
-    }
+        largest_class_share=_largest_share(found, labelling),
+        confusion=_confusion(found),
+        calibration=_calibration(found, labelling),
+        nothing_predicted=_nothing_predicted(found),
+        explained=_explained(rows),
+    )
 
 
 def _largest_share(found: Predictions, labelling: Labelling) -> float | None:
@@ -145,29 +142,29 @@ def stated(
     return probability.reshape(-1), found.target.reshape(-1)
 
 
-def _calibration(found: Predictions, labelling: Labelling) -> dict[str, Any]:
+def _calibration(found: Predictions, labelling: Labelling) -> dict[str, Calibration]:
     quality = {}
     for name, values in (("raw", found.probability), ("calibrated", found.calibrated)):
         probability, occurred = stated(values, found, labelling)
-        quality[name] = {
-            "n": len(probability),
-            "ece": expected_calibration_error(probability, occurred),
-            "brier": brier_score(probability, occurred),
-            "log_loss": log_loss(probability, occurred),
-            "bins": [asdict(b) for b in reliability(probability, occurred)],
-        }
+        quality[name] = Calibration(
+            n=len(probability),
+            ece=expected_calibration_error(probability, occurred),
+            brier=brier_score(probability, occurred),
+            log_loss=log_loss(probability, occurred),
+            bins=reliability(probability, occurred),
+        )
     return quality
 
 
-def _nothing_predicted(found: Predictions) -> dict[str, Any]:
+def _nothing_predicted(found: Predictions) -> NothingPredicted:
     """Images for which no label is predicted, and the labels that they have."""
     silent = ~found.predicted.any(axis=1)
     missed = found.target[silent].sum(axis=0)
-    return {
-        "images": int(silent.sum()),
-        "with_a_label": int(found.target[silent].any(axis=1).sum()),
-        "missed": {label: int(n) for label, n in zip(found.labels, missed, strict=True) if n},
-    }
+    return NothingPredicted(
+        images=int(silent.sum()),
+        with_a_label=int(found.target[silent].any(axis=1).sum()),
+        missed={label: int(n) for label, n in zip(found.labels, missed, strict=True) if n},
+    )
 
 
 def _explained(rows: pa.Table) -> dict[str, int]:

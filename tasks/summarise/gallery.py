@@ -16,6 +16,7 @@ from saliency_audit.labelling import MaskKind
 from saliency_audit.measures.grid import agreement, cell_statistics, top_cells
 from saliency_audit.measures.overlap import iou
 from saliency_audit.measures.segx import segx_explanation
+from saliency_audit.measures.status import Status
 from saliency_audit.measures.top_fraction import top_fraction
 from tasks import places
 from tasks.artifacts import read_batches, read_columns, write_table
@@ -114,6 +115,7 @@ def _example(row: JoinedRow, known: dict[str, Any], scope: Scope) -> dict[str, A
         "predicted": None if predicted is None else encode_mask(predicted),
         "methods": list(scope.methods),
         "statuses": [stored.status for stored in maps],
+        "method_statuses": [stored.method_status for stored in maps],
         "maps": np.stack([stored.values for stored in maps]),
         "tops": [look["top"] for look in looks],
         "top_cells": [look["top_cells"] for look in looks],
@@ -139,7 +141,7 @@ def _look(
     if values is None:
         return dict.fromkeys(("top", "top_cells", "iou_original", "iou_segx", "c_iou"))
     top = top_fraction(values, kept_fraction)
-    if stored.status == "sparse_map":
+    if stored.status == Status.SPARSE_MAP:
         top &= values > 0
     segx = None if predicted is None else segx_explanation(values, predicted, kept_fraction) & top
     return {

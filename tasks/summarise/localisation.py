@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from saliency_audit.errors import DataError
-from saliency_audit.measures.localisation import Reading, Saliency
+from saliency_audit.measures.controls import Saliency
+from saliency_audit.measures.explained import Reading
+from saliency_audit.measures.localisation_figures import COMPARED, LOCALISATION_FIGURES
 from saliency_audit.measures.status import Status
 from saliency_audit.statistics.resampling import Bootstrap, paired_difference
-from tasks.summarise.figures import interval, mean, means
+from tasks.summarise.figures import mean, means
 from tasks.summarise.rows import distinct, groups, numbers, pick, tally, texts
+from tasks.summary.localisation import Differences, FigureMeans, Localisation, OfLabel
+from tasks.summary.values import Means
+from tasks.tables.localisation import LOCALISATION
 
-COLUMNS = [
-    "image_id",
-    "label",
-    "method",
-    "masks",
-    "saliency",
-    "reading",
-    "iou",
-    "iou_ceiling",
-    "auitc",
-    "auitc_area",
-    "evidence_lost",
-    "truth_area",
-    "status",
-]
-MEASURES = ("iou", "auitc", "auitc_area")
+COLUMNS = [column.name for column in LOCALISATION.columns]
+#: Figures of which a mean is enough: no control has another.
+ALONE = tuple(f.key for f in LOCALISATION_FIGURES if not f.controlled)
 CONTROLS = (Saliency.SHUFFLED, Saliency.CENTRED)
 
 #: Statuses of rows without a mask M: no side of Table 3 has them.
@@ -40,7 +31,7 @@ WITHOUT_TRUTH = (Status.LABEL_ABSENT, Status.NO_GROUND_TRUTH, Status.GROUND_TRUT
 
 def summarise_localisation(
     rows: pa.Table, methods: Sequence[str], bootstrap: Bootstrap
-) -> dict[str, Any]:
+) -> dict[str, dict[str, Localisation]]:
     """Figures by reading of the masks and method, of the counted rows of the test split."""
     return {
         masks: {
@@ -51,7 +42,7 @@ def summarise_localisation(
     }
 
 
-def _of_method(rows: pa.Table, bootstrap: Bootstrap) -> dict[str, Any]:
+def _of_method(rows: pa.Table, bootstrap: Bootstrap) -> Localisation:
     whole = pick(rows, saliency=Saliency.MAP, reading=Reading.ORIGINAL)
     statuses = np.array(texts(whole, "status"), dtype=object)
     with_truth = ~np.isin(statuses, [str(status) for status in WITHOUT_TRUTH])
@@ -62,19 +53,19 @@ def _of_method(rows: pa.Table, bootstrap: Bootstrap) -> dict[str, Any]:
     }
     original, segx = (cells[Saliency.MAP, r] for r in (Reading.ORIGINAL, Reading.SEGX))
     refill = cells[Saliency.MAP, Reading.SEGX_REFILL]
-    return {
-        "rows": len(whole),
-        "with_truth": len(original),
-        "groups": len(np.unique(groups(original))),
-        "statuses": tally(whole, "status"),
-        "empty_mask": tally(segx, "status").get(Status.EMPTY_MASK, 0),
-        "mask_below_budget": tally(refill, "status").get(Status.MASK_BELOW_BUDGET, 0),
-        "truth_area": mean(numbers(original, "truth_area")),
-        "means": {
+    return Localisation(
+        rows=len(whole),
+        with_truth=len(original),
+        groups=len(np.unique(groups(original))),
+        statuses=tally(whole, "status"),
+        empty_mask=tally(segx, "status").get(Status.EMPTY_MASK, 0),
+        mask_below_budget=tally(refill, "status").get(Status.MASK_BELOW_BUDGET, 0),
+        truth_area=mean(numbers(original, "truth_area")),
+        means={
             str(saliency): {str(reading): _means(cells[saliency, reading]) for reading in Reading}
             for saliency in Saliency
         },
-        "beyond": {
+        beyond={
             str(reading): {
                 str(control): _differences(
                     cells[Saliency.MAP, reading], cells[control, reading], bootstrap
@@ -83,9 +74,12 @@ def _of_method(rows: pa.Table, bootstrap: Bootstrap) -> dict[str, Any]:
             }
             for reading in (Reading.ORIGINAL, Reading.SEGX)
         },
-        "segx_minus_original": _differences(segx, original, bootstrap),
-        "by_label": _by_label(original, segx),
-    }
+        segx_minus_original=_differences(segx, original, bootstrap),
+        by_label={
+            label: _of_label(pick(original, label=label), pick(segx, label=label))
+            for label in distinct(original, "label")
+        },
+    )
 
 
 def _cell(
@@ -106,34 +100,27 @@ def _cell(
     return cell.filter(pa.array(with_truth))
 
 
-def _means(cell: pa.Table) -> dict[str, Any]:
+def _means(cell: pa.Table) -> FigureMeans:
     statuses, labels = texts(cell, "status"), texts(cell, "label")
-    return {
-        **{name: means(numbers(cell, name), statuses, labels) for name in MEASURES},
-        **{name: mean(numbers(cell, name)) for name in ("iou_ceiling", "evidence_lost")},
-    }
+    compared = {name: means(numbers(cell, name), statuses, labels) for name in COMPARED}
+    return {**compared, **_plain_means(cell, ALONE)}
 
 
-def _differences(first: pa.Table, second: pa.Table, bootstrap: Bootstrap) -> dict[str, Any]:
+def _plain_means(cell: pa.Table, names: Sequence[str]) -> FigureMeans:
+    found = {name: mean(numbers(cell, name)) for name in names}
+    return {name: Means(own.mean, own.n) for name, own in found.items()}
+
+
+def _differences(first: pa.Table, second: pa.Table, bootstrap: Bootstrap) -> Differences:
     """Intervals of the paired difference of each measure, over patients or lesions."""
     return {
-        name: interval(
-            paired_difference(
-                numbers(first, name), numbers(second, name), groups(first), bootstrap=bootstrap
-            )
+        name: paired_difference(
+            numbers(first, name), numbers(second, name), groups(first), bootstrap=bootstrap
         )
-        for name in MEASURES
+        for name in COMPARED
     }
 
 
-def _by_label(original: pa.Table, segx: pa.Table) -> dict[str, Any]:
-    found = {}
-    for label in distinct(original, "label"):
-        before, after = pick(original, label=label), pick(segx, label=label)
-        found[label] = {
-            "rows": len(before),
-            "iou_ceiling": mean(numbers(before, "iou_ceiling")),
-            **{f"{name}_original": mean(numbers(before, name)) for name in MEASURES},
-            **{f"{name}_segx": mean(numbers(after, name)) for name in MEASURES},
-        }
-    return found
+def _of_label(original: pa.Table, segx: pa.Table) -> OfLabel:
+    names = [figure.key for figure in LOCALISATION_FIGURES]
+    return OfLabel(len(original), _plain_means(original, names), _plain_means(segx, names))

@@ -66,18 +66,20 @@ def _of_predictions(
 
 def _of_maps(path: Path, groups: Groups, size: Sequence[int], scope: Scope) -> dict[str, Sample]:
     """Sketch the maps of one method that can be read, and count the statuses of all."""
-    statuses, own = [], []
+    statuses, said, own = [], [], []
     measured: dict[str, list[float]] = {name: [] for name in MAP_STATISTICS}
     shown = []
     for row in read_maps(path, size):
         statuses.append(row.status)
+        said.append(row.method_status)
         own.append(groups[row.image_id])
         if row.readable is not None:
             shown.append(groups[row.image_id])
             for name, value in _measure(row.readable, scope.measures.kept_fraction):
                 measured[name].append(value)
     sketches = {name: sketch(values, shown) for name, values in measured.items()}
-    return {"status": count(statuses, own), **sketches}
+    counts = {"status": count(statuses, own), "method_status": count(said, own)}
+    return {**counts, **sketches}
 
 
 #: What is measured of a map m̂: the Gini index of its pixels, the share of its sum that its top

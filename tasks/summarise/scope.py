@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from saliency_audit.statistics.resampling import Bootstrap
 from tasks.audits import AgreementParameters, Audit, MeasureParameters, ReportParameters
 from tasks.params import Parameters
+from tasks.summary.document import Parameters as SummaryParameters
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class Scope:
         """Methods of ``agreement.methods`` that the audit has, in that order."""
         return tuple(method for method in self.agreement.methods if method in self.methods)
 
-    def to_json(self) -> dict[str, Any]:
+    def parameters(self) -> SummaryParameters:
         """Give what a reader of the numbers must know."""
-        return {
-            "methods": list(self.methods),
-            "agreement_methods": list(self.voters),
-            "grid": self.agreement.grid,
-            "kept_fraction": self.measures.kept_fraction,
-            "replicates": self.report.replicates,
-            "seed": self.report.seed,
-        }
+        return SummaryParameters(
+            methods=list(self.methods),
+            agreement_methods=list(self.voters),
+            grid=self.agreement.grid,
+            kept_fraction=self.measures.kept_fraction,
+            replicates=self.report.replicates,
+            seed=self.report.seed,
+        )

@@ -7,7 +7,6 @@ mean of their mid-ranks: that needs no fitting, so no rows to fit on.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,8 @@ from saliency_audit.statistics.resampling import (
     difference_of_means,
     group_bootstrap,
 )
-from tasks.summarise.figures import interval, mean
+from tasks.summarise.figures import mean
+from tasks.summary.certainty import Area, Coverage, Separation
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -43,32 +43,40 @@ def together(first: Numbers, second: Numbers) -> Numbers:
 
 
 def separation(
-    scores: Numbers, correct: Flags, groups: NDArray[np.int64], bootstrap: Bootstrap
-) -> dict[str, Any]:
-    """Means of right and of wrong predictions, their difference, and the score's AUROC."""
-    return {
-        "correct": mean(scores[correct]),
-        "incorrect": mean(scores[~correct]),
-        "difference": interval(
-            difference_of_means(scores, correct, groups, bootstrap=bootstrap, incorrect=~correct)
+    scores: Numbers,
+    correct: Flags,
+    groups: NDArray[np.int64],
+    marked: Flags,
+    bootstrap: Bootstrap,
+) -> Separation:
+    """Means of right and of wrong predictions, their difference, and the score's AUROC.
+
+    ``marked`` (n,): rows where P marks something.
+    """
+    return Separation(
+        correct=mean(scores[correct]),
+        incorrect=mean(scores[~correct]),
+        difference=difference_of_means(
+            scores, correct, groups, bootstrap=bootstrap, incorrect=~correct
         ),
-        "auroc": area(scores, correct),
-    }
+        auroc=area(scores, correct),
+        auroc_without_empty=area(scores[marked], correct[marked]),
+    )
 
 
-def area(scores: Numbers, correct: Flags) -> dict[str, Any]:
+def area(scores: Numbers, correct: Flags) -> Area:
     """AUROC of the scores that are not null, with the counts of both sides."""
     present = ~np.isnan(scores)
-    return {
-        "auroc": auroc(scores[present], correct[present]),
-        "correct": int(correct[present].sum()),
-        "incorrect": int((~correct[present]).sum()),
-    }
+    return Area(
+        auroc(scores[present], correct[present]),
+        int(correct[present].sum()),
+        int((~correct[present]).sum()),
+    )
 
 
 def area_interval(
     scores: Numbers, correct: Flags, groups: NDArray[np.int64], bootstrap: Bootstrap
-) -> dict[str, Any]:
+) -> Interval:
     """AUROC with its interval over patients or lesions."""
     return _interval([scores], correct, groups, bootstrap)
 
@@ -79,14 +87,14 @@ def area_difference(
     correct: Flags,
     groups: NDArray[np.int64],
     bootstrap: Bootstrap,
-) -> dict[str, Any]:
+) -> Interval:
     """AUROC of the first score minus that of the second, on rows where neither is null."""
     return _interval([first, second], correct, groups, bootstrap)
 
 
 def _interval(
     scores: list[Numbers], correct: Flags, groups: NDArray[np.int64], bootstrap: Bootstrap
-) -> dict[str, Any]:
+) -> Interval:
     present = ~np.isnan(np.stack(scores)).any(axis=0)
     levels = [np.unique(own[present], return_inverse=True)[1] for own in scores]
     columns = np.column_stack([*levels, correct[present]])
@@ -99,7 +107,7 @@ def _interval(
     )
     if few and found.estimate is not None:
         found = replace(found, low=None, high=None, status=IntervalStatus.TOO_FEW_INCORRECT)
-    return interval(found)
+    return found
 
 
 def _areas(columns: NDArray[np.int64]) -> float | None:
@@ -124,13 +132,13 @@ def _area_of_levels(level: NDArray[np.int64], correct: NDArray[np.int64]) -> flo
     return float(np.sum(right * below) / pairs) if pairs else None
 
 
-def coverage(scores: Numbers, correct: Flags) -> dict[str, Any]:
+def coverage(scores: Numbers, correct: Flags) -> Coverage:
     """Risk at each coverage, in expectation over ties, and the area under that curve."""
     present = ~np.isnan(scores)
     found = risk_coverage(scores[present], correct[present])
     if found is None:
-        return {"aurc": None, "n": 0, "error_rate": None, "curve": []}
+        return Coverage(None, 0, None, [])
     count = len(found.coverage)
     kept = np.unique(np.linspace(0, count - 1, min(count, CURVE_POINTS)).round().astype(int))
-    curve = [[float(found.coverage[i]), float(found.risk[i])] for i in kept]
-    return {"aurc": found.aurc, "n": count, "error_rate": float(found.risk[-1]), "curve": curve}
+    curve = [(float(found.coverage[i]), float(found.risk[i])) for i in kept]
+    return Coverage(found.aurc, count, float(found.risk[-1]), curve)

@@ -2,6 +2,8 @@
 
 import pyarrow as pa
 
+from saliency_audit.measures.certainty_figures import CERTAINTY_FIGURES, MASK_FIGURES
+from tasks.tables.figures import columns
 from tasks.tables.table import Column, Table
 
 CERTAINTY = Table(
@@ -18,23 +20,8 @@ CERTAINTY = Table(
             "`single`, `per_label` or `union` (P); `truth` for M in place of P",
         ),
         Column("saliency", pa.string(), "`map`, or a control: `shuffled`, `centred`"),
-        Column("c_iou", pa.float64(), "IoU of T with P (Eq 9)", null=True, low=0, high=1),
-        Column(
-            "c_iou_ceiling", pa.float64(), "highest c_IoU at P's area", null=True, low=0, high=1
-        ),
-        Column("c_iou_over_ceiling", pa.float64(), "c_IoU over it", null=True, low=0, high=1),
-        Column("c_auitc", pa.float64(), "AUITC with P (Eq 10)", null=True, low=0, high=1),
-        Column("c_auitc_area", pa.float64(), "over the kept area", null=True, low=0, high=1),
-        Column("precision", pa.float64(), "|T∩P| over |T|", null=True, low=0, high=1),
-        Column("predicted_area", pa.float64(), "P's share of the image", null=True, low=0, high=1),
-        Column(
-            "mean_mask_probability",
-            pa.float64(),
-            "the segmenter's mean probability inside P",
-            null=True,
-            low=0,
-            high=1,
-        ),
+        *columns(CERTAINTY_FIGURES),
+        *columns(MASK_FIGURES),
         Column("status", pa.string(), "ok, empty_mask, or why values are null"),
     ),
 )

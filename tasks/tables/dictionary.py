@@ -1,11 +1,10 @@
-"""The data dictionary, written from the declared tables: ``python -m tasks.tables.dictionary``."""
+"""The data dictionary, written from the declared tables."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from inspect import signature
-from pathlib import Path
 
 from saliency_audit.datasets.vocabulary import NOTES, REASONS
 from tasks.params import named
@@ -18,7 +17,7 @@ SIZES = {"height": 64, "width": 64, "methods": 5}
 HEAD = """# Data dictionary
 
 Every table that passes between stages. This page is written from the
-declarations in `tasks/tables/` by `python -m tasks.tables.dictionary`, and a
+declarations in `tasks/tables/` by `python -m tasks.pages`, and a
 test holds it to them. Rows ascend by their key, which is unique. A column may
 be empty only where it says so; a status then says why.
 """
@@ -93,7 +92,3 @@ def _row(column: Column) -> str:
     cells = (f"`{column.name}`", kind, column.unit, limits, "yes" if column.null else "")
     meaning = column.meaning.replace("|", r"\|")
     return f"| {' | '.join(cells)} | {meaning} |"
-
-
-if __name__ == "__main__":
-    Path("docs/data-dictionary.md").write_text(write(), encoding="utf-8")

@@ -30,6 +30,7 @@ def gallery(methods: int, height: int, width: int) -> Table:
             Column("predicted", pa.binary(), "P as one-bit PNG, where there is one", null=True),
             Column("methods", pa.list_(pa.string()), "the methods, in the order of params.yaml"),
             Column("statuses", pa.list_(pa.string()), "each map's status"),
+            Column("method_statuses", pa.list_(pa.string()), "what each method says of its map"),
             Column(
                 "maps",
                 pa.fixed_shape_tensor(pa.float16(), (methods, height, width)),

@@ -2,6 +2,8 @@
 
 import pyarrow as pa
 
+from saliency_audit.measures.localisation_figures import LOCALISATION_FIGURES, MASK_FIGURES
+from tasks.tables.figures import columns
 from tasks.tables.table import Column, Table
 
 LOCALISATION = Table(
@@ -18,17 +20,8 @@ LOCALISATION = Table(
         Column("masks", pa.string(), "`single`, `per_label`, or `union` over labels"),
         Column("saliency", pa.string(), "`map`, or a control: `shuffled`, `centred`, `mask_alone`"),
         Column("reading", pa.string(), "`original`, `segx` or `segx_refill`"),
-        Column("iou", pa.float64(), "IoU of the top fraction with M", null=True, low=0, high=1),
-        Column(
-            "iou_ceiling", pa.float64(), "the highest IoU at this budget", null=True, low=0, high=1
-        ),
-        Column("auitc", pa.float64(), "exact AUITC (Eq 12)", null=True, low=0, high=1),
-        Column("auitc_area", pa.float64(), "AUITC over the kept area", null=True, low=0, high=1),
-        Column(
-            "evidence_lost", pa.float64(), "|T∩M outside P| over |T∩M|", null=True, low=0, high=1
-        ),
-        Column("truth_area", pa.float64(), "M's share of the image", null=True, low=0, high=1),
-        Column("predicted_area", pa.float64(), "P's share of the image", null=True, low=0, high=1),
+        *columns(LOCALISATION_FIGURES),
+        *columns(MASK_FIGURES),
         Column("status", pa.string(), "ok, or why a value is null or special"),
     ),
 )

@@ -29,7 +29,8 @@ def saliency(height: int, width: int) -> Table:
             ),
             Column("offset", pa.float64(), "minimum of the map before normalising", null=True),
             Column("scale", pa.float64(), "range of the map before normalising", null=True),
-            Column("status", pa.string(), "ok, or why the map cannot be read as one"),
+            Column("status", pa.string(), "ok, or what is special about the map's values"),
+            Column("method_status", pa.string(), "ok, or what the method says of the map"),
             Column(
                 "tie_share",
                 pa.float64(),

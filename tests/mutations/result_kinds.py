@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from saliency_audit.measures.localisation_figures import COMPARED
+
 from .kind import Kind, dropped, each, exchanged, put, twice
 from .seams import Joined, Pick, Row, Rows
 
@@ -138,12 +140,12 @@ KINDS = (
     Kind(
         "readings-exchanged",
         "What is before SegX and what is after it are exchanged.",
-        _located(_relabelled("reading", "original", "segx", "iou", "auitc", "auitc_area")),
+        _located(_relabelled("reading", "original", "segx", *COMPARED)),
     ),
     Kind(
         "controls-exchanged",
         "A map and its shuffled control are exchanged.",
-        _located(_relabelled("saliency", "map", "shuffled", "iou", "auitc", "auitc_area")),
+        _located(_relabelled("saliency", "map", "shuffled", *COMPARED)),
     ),
     Kind(
         "iou-of-others",
@@ -153,7 +155,7 @@ KINDS = (
     Kind(
         "auitc-of-others",
         "AUITC is that of another image.",
-        _located(exchanged("auitc", "auitc_area", where=_is_map)),
+        _located(exchanged(*(name for name in COMPARED if "auitc" in name), where=_is_map)),
     ),
     Kind(
         "iou-above-ceiling",
@@ -175,7 +177,7 @@ KINDS = (
         "What has no value has 0.",
         _located(
             each(
-                lambda row, _: row.update(iou=0.0, auitc=0.0, auitc_area=0.0),
+                lambda row, _: row.update(dict.fromkeys(COMPARED, 0.0)),
                 lambda row: row["iou"] is None,
             )
         ),

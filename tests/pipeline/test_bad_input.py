@@ -16,6 +16,7 @@ import torch
 import yaml
 from PIL import Image
 
+from saliency_audit.measures.localisation_figures import LOCALISATION_FIGURES
 from saliency_audit.models.architectures import build
 from saliency_audit.models.weights import save_weights
 
@@ -137,7 +138,7 @@ def test_images_without_masks_are_audited_to_the_report(run, checkout):
     assert (checkout / "reports/mine/index.html").stat().st_size > 1000
     measured = pq.read_table(checkout / f"data/apply_segx/{AUDIT}.parquet").to_pandas()
     assert set(measured["status"]) == {"no_ground_truth"}
-    assert measured[["iou", "auitc", "auitc_area"]].isna().all(axis=None)
+    assert measured[[figure.key for figure in LOCALISATION_FIGURES]].isna().all(axis=None)
     scored = pq.read_table(checkout / f"data/score_segu/{AUDIT}.parquet").to_pandas()
     assert set(scored["status"]) == {"no_predicted_mask"}
     assert scored[["c_iou", "c_auitc"]].isna().all(axis=None)

@@ -27,6 +27,7 @@ from flows.lineage.provenance import trace_metric
 from saliency_audit.datasets.phantom_skin import PhantomSkin
 from tasks.artifacts import read_columns
 from tasks.report.origins import leaves, origin_of, rows_of
+from tasks.summary.document import read_outline
 
 AUDIT, DATASET = "mine-tiny", "mine"
 METRICS = f"reports/{DATASET}/metrics.json"
@@ -184,9 +185,7 @@ def agrees(key, printed, tables):
 
 def test_the_rows_that_are_named_give_every_number(audited):
     """All but the segmenter's own quality, which its training measures with its weights."""
-    summary = json.loads(
-        (audited.path / "data/summarise" / DATASET / AUDIT / "summary.json").read_text()
-    )
+    summary = read_outline(audited.path / "data/summarise" / DATASET / AUDIT / "summary.json")
     wrong, seen = [], set()
     for key, printed in leaves(metrics(audited)):
         origin = origin_of(key, DATASET, summary if key[0] == AUDIT else None)

@@ -11,6 +11,8 @@ from hypothesis.extra.numpy import arrays
 from saliency_audit.attribution.maps import quantise
 from saliency_audit.attribution.method import RawMap
 from saliency_audit.errors import DataError, ParameterError
+from saliency_audit.measures.localisation import localisation
+from saliency_audit.measures.status import MethodStatus
 
 MAPS = arrays(np.float64, (5, 6), elements=st.floats(0, 1e300))
 
@@ -55,8 +57,9 @@ def a_map(**pixels: float) -> np.ndarray:
         (np.full((10, 10), 0.3), None, "constant_map"),
         (np.full((10, 10), 0.3), "nonpositive_denominator", "constant_map"),
         (a_map(p0=1.0, p1=2.0), None, "sparse_map"),
-        (a_map(p0=1.0, p1=2.0), "few_superpixels", "few_superpixels"),
-        (a_map(p0=1.0, p1=2.0), "nonpositive_denominator", "nonpositive_denominator"),
+        (a_map(p0=1.0, p1=2.0), "few_superpixels", "sparse_map"),
+        (a_map(p0=1.0, p1=2.0), "nonpositive_denominator", "sparse_map"),
+        (a_map(p0=1.0, p1=2.0) + 0.1, "few_superpixels", "ok"),
         (a_map(p0=1.0, p1=2.0, p2=1.0, p3=1.0, p4=1.0), None, "ok"),
         (a_map(p0=1.0, p1=2.0) + 0.1, None, "ok"),
     ],
@@ -64,10 +67,21 @@ def a_map(**pixels: float) -> np.ndarray:
 def test_the_first_status_that_applies(values, own, status):
     stored = quantise(RawMap(values, own), 0.05)
     assert stored.status == status
+    assert stored.method_status == (own or "ok")
     ranks = status not in ("nan_map", "zero_map", "constant_map")
     assert ranks == bool(stored.map.any())
     assert ranks == (stored.tie_share is not None)
     assert (stored.offset is None) == (status == "nan_map")
+
+
+def test_what_a_method_says_of_a_sparse_map_changes_no_figure():
+    values = a_map(p0=1.0, p1=2.0, p55=1.5)
+    mask = a_map(p0=1.0, p1=1.0, p2=1.0, p3=1.0) > 0
+    maps = [quantise(RawMap(values, own), 0.05) for own in (None, *MethodStatus)]
+    rows = [localisation(m.map, mask, mask, 0.05, (1,), map_status=m.status) for m in maps]
+    assert all(found == rows[0] for found in rows)
+    # Of five pixels that may be kept the three positive ones are: two in M, which has four.
+    assert rows[0][0].figures["iou"] == 2 / 5
 
 
 def test_a_constant_map_keeps_its_constant():

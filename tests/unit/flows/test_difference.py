@@ -109,6 +109,7 @@ def maps(path, values, offset=0.0, scale=1.0, digest="weights"):
                     "offset": offset,
                     "scale": scale,
                     "status": "ok",
+                    "method_status": "ok",
                     "tie_share": None,
                     "completeness": None,
                     "pixel_sha256": "pixels",

@@ -10,22 +10,16 @@ from hypothesis.extra import numpy as hnp
 
 from saliency_audit.errors import DataError
 from saliency_audit.measures.auitc import auitc, auitc_area
-from saliency_audit.measures.controls import centred, shuffled
-from saliency_audit.measures.localisation import Saliency
+from saliency_audit.measures.certainty_figures import CERTAINTY_FIGURES
+from saliency_audit.measures.controls import Saliency, centred, shuffled
+from saliency_audit.measures.mask_probability import mean_mask_probability
 from saliency_audit.measures.overlap import iou, precision
-from saliency_audit.measures.segu import certainty, certainty_with_controls, mean_mask_probability
+from saliency_audit.measures.segu import certainty, certainty_with_controls
 from saliency_audit.measures.status import Status
 from saliency_audit.measures.top_fraction import top_fraction
 
 KEY = (9,)
-SCORES = (
-    "c_iou",
-    "c_iou_ceiling",
-    "c_iou_over_ceiling",
-    "c_auitc",
-    "c_auitc_area",
-    "precision",
-)
+SCORES = tuple(figure.key for figure in CERTAINTY_FIGURES)
 
 
 @st.composite
@@ -47,13 +41,15 @@ def test_scores_are_those_of_the_predicted_mask(case):
     for row, m in zip(rows, maps, strict=True):
         top = top_fraction(m, fraction)
         small, large = sorted((int(top.sum()), int(predicted.sum())))
-        assert row.c_iou == iou(top, predicted)
-        assert row.c_iou_ceiling == small / large
-        assert row.c_iou_over_ceiling == pytest.approx(row.c_iou * large / small)
-        assert row.c_iou_over_ceiling <= 1
-        assert row.c_auitc == pytest.approx(auitc(m, predicted), abs=1e-12)
-        assert row.c_auitc_area == pytest.approx(auitc_area(m, predicted), abs=1e-12)
-        assert row.precision == precision(top, predicted)
+        assert row.figures["c_iou"] == iou(top, predicted)
+        assert row.figures["c_iou_ceiling"] == small / large
+        assert row.figures["c_iou_over_ceiling"] == pytest.approx(
+            row.figures["c_iou"] * large / small
+        )
+        assert row.figures["c_iou_over_ceiling"] <= 1
+        assert row.figures["c_auitc"] == pytest.approx(auitc(m, predicted), abs=1e-12)
+        assert row.figures["c_auitc_area"] == pytest.approx(auitc_area(m, predicted), abs=1e-12)
+        assert row.figures["precision"] == precision(top, predicted)
         assert row.predicted_area == predicted.mean()
         assert row.status == Status.OK
 
@@ -61,8 +57,13 @@ def test_scores_are_those_of_the_predicted_mask(case):
 def test_an_empty_predicted_mask_is_a_certainty_of_zero():
     saliency = np.array([[0.0, 1.0]], np.float16)
     row = certainty(saliency, np.zeros((1, 2), np.bool_), 0.5)
-    assert (row.c_iou, row.c_auitc, row.c_auitc_area, row.precision) == (0, 0, 0, 0)
-    assert row.c_iou_over_ceiling is None
+    assert (
+        row.figures["c_iou"],
+        row.figures["c_auitc"],
+        row.figures["c_auitc_area"],
+        row.figures["precision"],
+    ) == (0, 0, 0, 0)
+    assert row.figures["c_iou_over_ceiling"] is None
     assert row.status == Status.EMPTY_MASK
 
 
@@ -73,7 +74,7 @@ def test_a_map_without_values_has_no_certainty_but_its_confounders(status, salie
     rows = certainty_with_controls(saliency, predicted, 0.5, KEY, 0.75, map_status=status)
     for row in rows:
         assert row.status == status
-        assert all(getattr(row, score) is None for score in SCORES)
+        assert all(row.figures[score] is None for score in SCORES)
         assert row.predicted_area == pytest.approx(1 / 6)
         assert row.mean_mask_probability == 0.75
 
@@ -84,9 +85,9 @@ def test_of_a_sparse_map_only_positive_pixels_are_kept():
     predicted = np.zeros((5, 4), np.bool_)
     predicted[0, :2] = True
     row = certainty(saliency, predicted, 0.5, map_status=Status.SPARSE_MAP)
-    assert row.c_iou == 1 / 3
-    assert row.precision == 1 / 2
-    assert row.c_iou_ceiling == 1
+    assert row.figures["c_iou"] == 1 / 3
+    assert row.figures["precision"] == 1 / 2
+    assert row.figures["c_iou_ceiling"] == 1
     assert row.status == Status.SPARSE_MAP
 
 

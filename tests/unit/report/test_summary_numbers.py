@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
+from saliency_audit.measures.localisation_figures import COMPARED
 from saliency_audit.statistics.ranking import auroc
 from saliency_audit.statistics.resampling import Bootstrap
 from tasks.summarise.separation import area_difference, area_interval, together
@@ -83,7 +84,7 @@ def test_table_3_means_counts_and_macro_means(project, located, found):
             own = found["localisation"][masks][method]
             assert own["with_truth"] == len(rows[KEYS].drop_duplicates())
             for (saliency, reading), cell in rows.groupby(["saliency", "reading"]):
-                for measure in ("iou", "auitc", "auitc_area"):
+                for measure in COMPARED:
                     printed = own["means"][saliency][reading][measure]
                     same(printed["mean"], cell[measure].mean())
                     assert printed["n"] == cell[measure].count()
@@ -281,7 +282,7 @@ def test_a_score_that_knows_the_answer_separates_and_a_coin_does_not(make_projec
 )
 def test_an_interval_is_of_the_same_auroc(scores, correct):
     found = area_interval(scores, correct, np.arange(12), Bootstrap(replicates=100))
-    same(found["estimate"], auroc(scores, correct))
+    same(found.estimate, auroc(scores, correct))
 
 
 def test_an_interval_of_a_difference_holds_that_of_either_side():
@@ -290,10 +291,10 @@ def test_an_interval_of_a_difference_holds_that_of_either_side():
     good, poor = correct + rng.normal(0, 0.5, 400), correct + rng.normal(0, 4, 400)
     groups, bootstrap = np.arange(400) // 2, Bootstrap(replicates=300)
     found = area_difference(good, poor, correct, groups, bootstrap)
-    same(found["estimate"], auroc(good, correct) - auroc(poor, correct))
-    assert 0 < found["low"] < found["estimate"] < found["high"]
+    same(found.estimate, auroc(good, correct) - auroc(poor, correct))
+    assert 0 < found.low < found.estimate < found.high
     swapped = area_difference(poor, good, correct, groups, bootstrap)
-    assert swapped["low"] == pytest.approx(-found["high"])
+    assert swapped.low == pytest.approx(-found.high)
 
 
 def test_figures_over_all_available_rows_stand_beside_those_that_count(make_project):

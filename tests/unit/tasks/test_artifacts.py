@@ -113,7 +113,8 @@ def test_a_full_disk_is_named_and_leaves_earlier_artifacts(tmp_path, root):
         from tasks.tables.saliency import saliency
         rng = np.random.default_rng(0)
         row = dict(label="x", method="m", offset=0.0, scale=1.0, status="ok", tie_share=0.0,
-                   completeness=None, pixel_sha256="", model_digest="", method_digest="")
+                   method_status="ok", completeness=None, pixel_sha256="", model_digest="",
+                   method_digest="")
         with write_table(saliency(64, 64), Path("pairs.parquet")) as table:
             for n in range(2000):
                 values = rng.random((64, 64), "float32").astype("float16")
@@ -143,7 +144,7 @@ def test_maps_come_back_to_the_bit(tmp_path):
     maps = np.random.default_rng(0).random((3, 5, 7)).astype(np.float16)
     row = {
         "label": "x", "method": "m", "offset": 0.0, "scale": 1.0, "status": "ok",
-        "tie_share": 0.0, "completeness": None, "pixel_sha256": "",
+        "method_status": "ok", "tie_share": 0.0, "completeness": None, "pixel_sha256": "",
         "model_digest": "", "method_digest": "",
     }  # fmt: skip
     path = tmp_path / "maps.parquet"

@@ -33,6 +33,7 @@ def a_map(seed=0, size=(4, 6), **fields):
             "status": "ok",
             "tie_share": 0.0,
             "completeness": None,
+            "method_status": "ok",
             **fields,
         }
     )
@@ -42,7 +43,7 @@ def same(first, second):
     assert first.map.dtype == second.map.dtype == np.float16
     assert first.map.tobytes() == second.map.tobytes()
     assert first.map.shape == second.map.shape
-    for name in ("offset", "scale", "status", "tie_share", "completeness"):
+    for name in ("offset", "scale", "status", "tie_share", "completeness", "method_status"):
         assert getattr(first, name) == getattr(second, name)
 
 

@@ -188,7 +188,7 @@ def test_maps_are_checked_at_the_size_that_they_have(tmp_path):
     path = tmp_path / "maps.parquet"
     row = {
         "label": "x", "method": "m", "offset": 0.0, "scale": 1.0, "status": "ok",
-        "tie_share": 0.5, "completeness": None, "pixel_sha256": "",
+        "method_status": "ok", "tie_share": 0.5, "completeness": None, "pixel_sha256": "",
         "model_digest": "", "method_digest": "",
     }  # fmt: skip
     maps = np.zeros((3, 5, 7), np.float16)
@@ -211,7 +211,8 @@ def test_every_pixel_of_a_map_is_checked(tmp_path):
         "image_id": pa.array(list("abcd")), "label": pa.array(["x"] * 4),
         "method": pa.array(["m"] * 4), "map": pa.ExtensionArray.from_storage(kind, flat),
         "offset": pa.nulls(4, pa.float64()), "scale": pa.nulls(4, pa.float64()),
-        "status": pa.array(["ok"] * 4), "tie_share": pa.nulls(4, pa.float64()),
+        "status": pa.array(["ok"] * 4), "method_status": pa.array(["ok"] * 4),
+        "tie_share": pa.nulls(4, pa.float64()),
         "completeness": pa.nulls(4, pa.float64()), "pixel_sha256": pa.array([""] * 4),
         "model_digest": pa.array([""] * 4), "method_digest": pa.array([""] * 4),
     }  # fmt: skip

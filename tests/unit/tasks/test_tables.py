@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import pytest
 
-from saliency_audit.measures.localisation import LocalisationRow
-from saliency_audit.measures.segu import CertaintyRow
-from tasks.tables.certainty import CERTAINTY
+from saliency_audit.measures.localisation_figures import LOCALISATION_FIGURES
+from tasks.tables import definitions
 from tasks.tables.dictionary import PLACES, declared
-from tasks.tables.localisation import LOCALISATION
 
 TABLES = list(declared())
+
+
+@pytest.mark.parametrize("figure", definitions.figures(), ids=lambda figure: figure.key)
+def test_every_figure_is_defined(root, figure):
+    page = (root / "docs" / "definitions.md").read_text()
+    assert f"\n### {figure.definition}\n" in page
+    assert figure.low < figure.high
+    assert figure.title and figure.meaning and figure.null.said()
+
+
+@pytest.mark.parametrize("room", definitions.ROOMS.values(), ids=definitions.ROOMS)
+def test_figures_of_a_table_name_each_other(room):
+    keys = [figure.key for figure in room]
+    assert len(set(keys)) == len(keys)
+    assert {figure.ceiling for figure in room if figure.ceiling} <= set(keys)
+    counterparts = {figure.counterpart for figure in room if figure.counterpart}
+    assert counterparts <= {figure.key for figure in LOCALISATION_FIGURES}
 
 
 def test_every_table_has_a_place():
@@ -26,11 +39,3 @@ def test_keys_are_columns_that_are_never_empty(table):
     for name in table.key:
         assert not columns[name].null
     assert all(column.meaning for column in table.columns)
-
-
-@pytest.mark.parametrize(
-    ("table", "row"), [(LOCALISATION, LocalisationRow), (CERTAINTY, CertaintyRow)]
-)
-def test_what_the_library_gives_is_what_the_table_holds(table, row):
-    columns = {column.name for column in table.columns}
-    assert {field.name for field in fields(row)} <= columns
