@@ -34,6 +34,8 @@ from tests.unit.docs.pages import (
     blocks_of_all_pages,
     name_of,
     prose,
+    sections,
+    slug,
 )
 
 PAGES_WITH_CODE = [page for page in PAGES if blocks(page, "python")]
@@ -173,6 +175,31 @@ def test_every_relative_link_leads_somewhere(page):
         if anchor:
             led = anchors(aimed)[anchor]
             assert led == 1, f"{name_of(page)} links to {target}: {led} headings of that name"
+
+
+#: Words of links that say where, and not what.
+POINTING = {"above", "why", "measured"}
+
+
+def roots(text):
+    return {word[:5].lower() for word in re.findall(r"[^\W\d_]{3,}", text)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_link_to_a_section_leads_to_one_that_speaks_of_its_words(page):
+    for words, target in LINK.findall(prose(page)):
+        path, _, anchor = target.partition("#")
+        if not anchor or "://" in target or words in POINTING:
+            continue
+        aimed = (page.parent / path).resolve() if path else page
+        (reached,) = (
+            f"{heading} {text}"
+            for heading, text in sections(aimed).items()
+            if slug(heading) == anchor
+        )
+        assert roots(words) & roots(f"{reached} {aimed.stem}"), (
+            f"{name_of(page)}: [{words}]({target}) leads to a section that does not speak of it"
+        )
 
 
 def commands():
