@@ -7,14 +7,15 @@ one commit holds it and nothing else.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from rich.console import Console
+import typer
 
 from flows.execution.graph import Node, plan, read_graph
-from flows.ground.console import BUSY, complain
+from flows.ground.console import BUSY, Voice
 from flows.ground.git import GitError, commit_of, entries, git, identity, show
 from flows.ground.hold import BusyError, alone_in
 from saliency_audit.errors import AuditError, DataError, ParameterError
@@ -29,18 +30,35 @@ STAGE = "check_drift"
 BEHIND = ("dvc.lock", "dvc.yaml", "params.yaml", "classifiers", "saliency_audit", "tasks")
 
 
+def command(
+    dataset: Annotated[str, typer.Argument(help="Dataset of params.yaml.")],
+    why: Annotated[str, typer.Option(help="Why its results are as they should be.")],
+    who: Annotated[str | None, typer.Option(help="Who says so; default: git's user.name.")] = None,
+) -> None:
+    """Accept a dataset's results as they are: from now on, drift is counted from them.
+
+    Writes the profile of reports/<dataset>/drift.json, HEAD's revision, who and why into
+    references/<dataset>/profile.json and commits that file alone. The results must be up to date
+    and committed. Then only the comparison runs anew. Exit codes: 0 accepted, or it was already,
+    2 nothing that could be accepted, 3 git refused, 6 a run is in progress.
+
+    Example: saliency-audit accept phantom_skin --why "first audit, report read"
+    """
+    sys.exit(accept(Path.cwd(), dataset, why, who))
+
+
 def accept(root: Path, dataset: str, why: str, who: str | None) -> int:
     """Accept the profile of a dataset's audit and commit it; gives the exit code."""
-    console = Console(stderr=True)
+    console = Voice()
     try:
         with alone_in(root, console):
             said = accept_profile(root, dataset, why, who)
     except BusyError as error:
-        console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        console.error(error)
         return BUSY
     except AuditError as error:
-        return complain(console, error)
-    console.print(said, highlight=False, markup=False, soft_wrap=True)
+        return console.complain(error)
+    console.say(said)
     return 0
 
 

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from rich.console import Console
+import typer
 
-from flows.execution.stage import alive
-from flows.ground.console import complain, interruptible
+from flows.ground.console import Voice, interruptible
 from flows.ground.git import commit_of, entries, git, identity, refuse_dirty, show
+from flows.ground.hold import hold
 from flows.ground.server import free_port, served
 from flows.ground.worktrees import create
 from flows.history.reaudit import Finding, metrics_of, reaudit
@@ -40,9 +40,34 @@ class Pair:
     data: str
 
 
+def command(
+    models: Annotated[
+        list[str] | None,
+        typer.Option(help="Revision or digest of classifiers; may be given several times."),
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="Revision or digest of data; may be given several times."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print pairs and metrics as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Audit former models and data: every pair of --models and --data, compared in one table.
+
+    A revision of models is its folder classifiers/; one of data is the datasets of its params.yaml
+    and what DVC tracks of them. Code and all other parameters are those of HEAD. What a pair shares
+    with another audit is not computed again. Left out, each is HEAD. Exit codes: 0 done, 2 no such
+    revision, 3 an audit failed; the others are kept.
+
+    Example: saliency-audit backfill --models v1 --models v2 --data main
+    """
+    sys.exit(backfill(Path.cwd(), models or ["HEAD"], data or ["HEAD"], as_json))
+
+
 def backfill(root: Path, models: Sequence[str], data: Sequence[str], as_json: bool) -> int:
     """Audit every pair of a revision of models and one of data; gives the exit code."""
-    console = Console(stderr=True)
+    console = Voice()
     interruptible()
     try:
         refuse_dirty(root, "backfill")
@@ -61,7 +86,7 @@ def backfill(root: Path, models: Sequence[str], data: Sequence[str], as_json: bo
         if as_json:
             sys.stdout.write(_as_json(table, findings) + "\n")
     except AuditError as error:
-        return complain(console, error)
+        return console.complain(error)
     except KeyboardInterrupt:
         return INTERRUPTED
     return FAILED if any(found.state == "failed" for found in findings.values()) else 0
@@ -155,13 +180,13 @@ def _put_datasets(path: Path, datasets: Mapping[str, Any]) -> None:
 @contextmanager
 def _server(root: Path) -> Iterator[None]:
     """Have one Prefect server for all audits: one for each would take longer than some audits."""
-    with alive(root / places.LOCAL / "backfill.lock") as held:
+    with hold(root / places.LOCAL / "backfill.lock") as held:
         os.environ[RUN] = str(held.resolve())
         with served(root, "127.0.0.1", free_port()):
             yield
 
 
-def _audit_all(root: Path, pairs: Mapping[Pair, str], console: Console) -> dict[Pair, Finding]:
+def _audit_all(root: Path, pairs: Mapping[Pair, str], console: Voice) -> dict[Pair, Finding]:
     """Audit the pairs, one after the other, as one Prefect flow."""
     from prefect import flow, task
     from prefect.cache_policies import NO_CACHE
@@ -170,7 +195,7 @@ def _audit_all(root: Path, pairs: Mapping[Pair, str], console: Console) -> dict[
     findings: dict[Pair, Finding] = {}
 
     def tell(line: str) -> None:
-        console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+        console.say(f"  {line}")
 
     @task(task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
     def audit_pair(name: str, pair: Pair, commit: str) -> str:
@@ -185,7 +210,7 @@ def _audit_all(root: Path, pairs: Mapping[Pair, str], console: Console) -> dict[
     def audit_pairs() -> None:
         for number, (pair, commit) in enumerate(pairs.items(), start=1):
             name = f"models {pair.models}, data {pair.data}"
-            console.print(f"[{number}/{len(pairs)}] {name}", highlight=False, markup=False)
+            console.say(f"[{number}/{len(pairs)}] {name}")
             audit_pair(name, pair, commit)
 
     audit_pairs()
@@ -209,25 +234,15 @@ def _write(table: Mapping[str, list[Any]], pairs: Sequence[Pair], path: Path) ->
 
 
 def _say(
-    console: Console,
+    console: Voice,
     table: Mapping[str, list[Any]],
     findings: Mapping[Pair, Finding],
     path: Path,
 ) -> None:
     for pair, finding in findings.items():
-        console.print(
-            f"models {pair.models}, data {pair.data}: {finding.error or finding.branch}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        console.say(f"models {pair.models}, data {pair.data}: {finding.error or finding.branch}")
     differ = sum(len({json.dumps(value) for value in row}) > 1 for row in table.values())
-    console.print(
-        f"{differ} of {len(table)} metrics differ between the pairs: {path}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    console.say(f"{differ} of {len(table)} metrics differ between the pairs: {path}")
 
 
 def _as_json(table: Mapping[str, list[Any]], findings: Mapping[Pair, Finding]) -> str:

@@ -7,13 +7,15 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 
+from flows.cli.paths import existing
 from flows.cli.run import check_only
-from flows.ground.console import DONE, complain
+from flows.ground.console import DONE, Voice
 from flows.ground.parameters import read_sources
 from saliency_audit.datasets.splitting import SplitParameters
 from saliency_audit.errors import AuditError, DataError, ParameterError
@@ -88,6 +90,39 @@ class Subject:
         return {name: build_source(str(path), {"kind": kind, "source": str(path)})}
 
 
+def command(
+    path: Annotated[
+        Path | None,
+        typer.Argument(
+            callback=existing, help="Parquet file, folder of them, or folder of raw images."
+        ),
+    ] = None,
+    table: Annotated[
+        str | None, typer.Option(help="Which table the file is of; default: by place and columns.")
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="Read raw images as folder, ham10000 or chestxdet; default: as the dataset of "
+            "params.yaml whose source this is, else as folder."
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all of it as one line of JSON.")
+    ] = False,
+) -> None:
+    """Check params.yaml, or name all that is wrong with tables or raw images, before any training.
+
+    Without PATH: every key, range and reference of params.yaml. With it: each problem once, with
+    its count, the first 20 places and what to do; `stop` would end an audit, `warn` may mislead
+    it, `note` is worth knowing. Exit codes: 0 nothing stops, 2 bad parameter or usage, 4 something
+    would stop.
+
+    Example: saliency-audit check ../knees
+    """
+    sys.exit(say_check(Path.cwd(), Subject(path, table, kind), as_json))
+
+
 def say_check(root: Path, subject: Subject, as_json: bool) -> int:
     """Check params.yaml, or what is named, and print all that is wrong; gives the exit code."""
     if subject == Subject(None) and not as_json:
@@ -96,9 +131,9 @@ def say_check(root: Path, subject: Subject, as_json: bool) -> int:
     try:
         problems = list(subject.problems(root, reporter))
     except AuditError as error:
-        return complain(Console(stderr=True), error)
+        return Voice().complain(error)
     except OSError as error:
-        return complain(Console(stderr=True), DataError(f"the machine refused: {error}"))
+        return Voice().complain(DataError(f"the machine refused: {error}"))
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:

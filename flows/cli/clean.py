@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+from uuid import UUID
 
-from rich.console import Console
+import typer
 
-from flows.ground.console import BUSY, complain
+from flows.ground.console import BUSY, Voice
 from flows.ground.git import git
-from flows.ground.hold import BusyError, alone_in
+from flows.ground.hold import BusyError, alone_in, is_held
+from flows.ground.prefect_client import ask
 from flows.ground.worktrees import listed
 from flows.history.past_audits import past_audits
 from flows.reproduction.rerun import REPRODUCTIONS
@@ -33,9 +36,24 @@ class Removal:
     remove: Callable[[], object]
 
 
+def command(
+    keep: Annotated[int, typer.Option(min=0, help="How many audits to keep, the newest.")],
+    maps: Annotated[
+        float, typer.Option(min=0, help="GiB of finished maps to keep, the last used first.")
+    ] = 2.0,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; else it is only said.")] = False,
+) -> None:
+    """Remove what former audits left: worktrees, branches, logs, Prefect's runs, maps, DVC's cache.
+
+    Says what it would remove, and removes it with --yes. What this checkout, a branch or a tag
+    refers to stays in DVC's cache. Exit code 6 where a run is in progress.
+    """
+    sys.exit(clean(Path.cwd(), keep, maps, yes))
+
+
 def clean(root: Path, keep: int, maps_gib: float, really: bool) -> int:
     """Remove what ``keep`` audits do not need, or only say it; gives the exit code."""
-    console = Console(stderr=True)
+    console = Voice()
     try:
         with alone_in(root, console):
             _refuse_audits(root)
@@ -44,29 +62,26 @@ def clean(root: Path, keep: int, maps_gib: float, really: bool) -> int:
                 verb = "removed" if really else "would remove"
                 if really:
                     removal.remove()
-                console.print(f"{verb} {removal.what}", highlight=False, markup=False)
+                console.say(f"{verb} {removal.what}")
             said = _collect(root, really)
-            console.print(said, highlight=False, markup=False, soft_wrap=True)
+            console.say(said)
     except BusyError as error:
-        console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        console.error(error)
         return BUSY
     except AuditError as error:
-        return complain(console, error)
+        return console.complain(error)
     if not really:
-        console.print("nothing was removed: say --yes to remove it", highlight=False)
+        console.say("nothing was removed: say --yes to remove it")
     return 0
 
 
 def _refuse_audits(root: Path) -> None:
     """Raise BusyError where an audit is in progress: its artifacts no branch refers to yet."""
     for path in (root / places.LOCAL / "audits").glob("*.lock"):
-        with path.open() as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise BusyError(
-                    f"an audit of the subject {path.stem} is in progress: wait for it to end"
-                ) from None
+        if is_held(path):
+            raise BusyError(
+                f"an audit of the subject {path.stem} is in progress: wait for it to end"
+            )
 
 
 def _removals(root: Path, keep: int, maps_gib: float) -> Iterator[Removal]:
@@ -116,9 +131,7 @@ def _prefect_runs(root: Path, keep: int) -> Iterator[Removal]:
                 "offset": keep,
                 "limit": PAGE,
             }
-            answer = client._client.post("/flow_runs/filter", json=chosen)
-            answer.raise_for_status()
-            runs = answer.json()
+            runs = ask(client, "/flow_runs/filter", chosen)
             for run in runs:
                 yield Removal(
                     f"Prefect run {run['name']} ({run['state_name']})",
@@ -134,7 +147,7 @@ def _run_remover(run: str) -> Callable[[], object]:
         from prefect.client.orchestration import get_client
 
         with get_client(sync_client=True) as client:
-            client._client.delete(f"/flow_runs/{run}").raise_for_status()
+            client.delete_flow_run(UUID(run))
 
     return remove
 

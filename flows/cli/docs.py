@@ -12,15 +12,14 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from flows.execution.gates import gate_results, in_words
 from flows.execution.graph import read_graph
-from flows.ground.console import DONE, complain
+from flows.ground.console import DONE, Voice
 from saliency_audit.errors import AuditError, DataError
 from tasks import places
 
@@ -49,15 +48,24 @@ ol { list-style: none; padding: 0; }
 FOLDER = Path("data_docs")
 
 
+def command() -> None:
+    """Write what the quality gates found as Great Expectations' own pages, and say where.
+
+    reports/data_docs/index.html is made anew from what the gates left; it needs no network. Exit
+    codes: 0 written, 3 no gate has run, or what it left is not here.
+    """
+    sys.exit(write_docs(Path.cwd()))
+
+
 def write_docs(root: Path) -> int:
     """Write the Data Docs of a checkout and say where they are; gives the exit code."""
-    console = Console(stderr=True)
+    console = Voice()
     try:
         page, told = data_docs(root)
     except AuditError as error:
-        return complain(console, error)
-    console.print(told, highlight=False)
-    console.print(f"data docs: {page}", highlight=False, soft_wrap=True)
+        return console.complain(error)
+    console.say(told)
+    console.say(f"data docs: {page}")
     return DONE
 
 

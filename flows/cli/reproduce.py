@@ -9,20 +9,21 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from rich.console import Console
+import typer
 from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
 
+from flows.cli.paths import from_there
 from flows.execution.estimate import in_words
 from flows.execution.run_record import installed_otherwise, machine_of, recorded_machine
-from flows.execution.stage import Runner, Running, alive
+from flows.execution.stage import Runner, Running
 from flows.ground.clones import clean_clone
-from flows.ground.console import BUSY, complain, interruptible
+from flows.ground.console import BUSY, DIFFERS, DONE, Voice, interruptible
 from flows.ground.git import changes, commit_of
-from flows.ground.hold import BusyError, alone_in
+from flows.ground.hold import BusyError, alone_in, hold
 from flows.records.revision import Recorded, lock_of
 from flows.reproduction.comparison import DIFFERENT, IDENTICAL, WITHIN, Comparison
 from flows.reproduction.rerun import (
@@ -46,8 +47,6 @@ from tasks.stage import FAILED as COULD_NOT_RUN
 from tasks.stage import INTERRUPTED
 from tasks.supervision import end_self, follow_run
 
-#: Exit codes besides those of a stage.
-SAME, DIFFERS = 0, 5
 #: How many metrics are printed; `--json` has all.
 SHOWN = 20
 COLOURS = {
@@ -108,7 +107,7 @@ class Report:
         """The exit code that goes with the verdict."""
         if self.verdict == DIFFERENT:
             return DIFFERS
-        return COULD_NOT_RUN if ORDER.index(self.verdict) >= ORDER.index(NOT_JUDGED) else SAME
+        return COULD_NOT_RUN if ORDER.index(self.verdict) >= ORDER.index(NOT_JUDGED) else DONE
 
     def first(self) -> tuple[Rerun, str, Comparison] | None:
         """Give where it first differs: the stage, its artifact, and how."""
@@ -129,10 +128,71 @@ class Report:
         ]
 
 
+def command(
+    revision: Annotated[
+        str, typer.Argument(help="Revision whose dvc.lock and reports are recorded results.")
+    ] = "HEAD",
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            callback=from_there,
+            help="New folder to work in, and keep; default: .saliency/reproductions/…",
+        ),
+    ] = None,
+    stagewise: Annotated[
+        bool,
+        typer.Option(
+            "--stagewise",
+            help="Rerun each stage on the recorded inputs, and judge training by its metrics, as "
+            "on another processor.",
+        ),
+    ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Rerun this stage, or kind of stage, alone, on the recorded inputs."),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Share by which two numbers may differ.")
+    ] = 1e-5,
+    band: Annotated[
+        float,
+        typer.Option(min=0, help="By how much accuracy, AUROC or Dice may differ."),
+    ] = 0.05,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the folder, also where all is identical.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the findings as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Rerun a revision from its raw data in a clean clone, and compare with what it recorded.
+
+    The clone has no map store, run-cache or DVC cache of its own: everything is computed. Each
+    artifact and metric is identical, the same within the tolerance, or different, and it is said
+    where first: stage, row and column. Where that differs, or the processor is another, each stage
+    is rerun on the recorded inputs, too. Raw data that changed are named, and nothing runs.
+
+    Exit codes: 0 the same, 2 no such revision or stage, 3 it could not be run, 5 it differs,
+    6 the same reproduction is in progress, 130 interrupted.
+
+    Example: saliency-audit reproduce audit/20260101-0123456789ab --only explain
+    """
+    request = Request(
+        revision,
+        into,
+        stagewise,
+        only or (),
+        keep,
+        Tolerance(relative=tolerance),
+        Band(quality=band),
+    )
+    sys.exit(reproduce(Path.cwd(), request, as_json))
+
+
 def reproduce(root: Path, request: Request, as_json: bool) -> int:
     """Reproduce a revision, say what came out; gives the exit code."""
     # A file or a pipe has no width: the table takes what it needs.
-    console = Console(stderr=True, width=None if sys.stderr.isatty() else 200)
+    console = Voice(width=None if sys.stderr.isatty() else 200)
     interruptible()
     follow_run(end_self)
     base: Path | None = None
@@ -142,20 +202,16 @@ def reproduce(root: Path, request: Request, as_json: bool) -> int:
         with alone_in(root / REPRODUCTIONS / ".locks" / base.name, console):
             report = _reproduce(root, commit, base, request, console)
     except BusyError:
-        console.print(
-            f"error: a reproduction of {commit[:12]} is in progress in {base}: wait for it to "
-            "end, or name another folder by --into",
-            style="red",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
+        console.error(
+            f"a reproduction of {commit[:12]} is in progress in {base}: wait for it to "
+            "end, or name another folder by --into"
         )
         return BUSY
     except AuditError as error:
-        return complain(console, error)
+        return console.complain(error)
     except KeyboardInterrupt:
         kept = f"; what was done lies in {base}" if base is not None and base.exists() else ""
-        console.print(f"interrupted{kept}", style="red", highlight=False, soft_wrap=True)
+        console.say(f"interrupted{kept}", "red")
         return INTERRUPTED
     _say(report, console)
     if as_json:
@@ -163,7 +219,7 @@ def reproduce(root: Path, request: Request, as_json: bool) -> int:
     if report.verdict == IDENTICAL and not request.keep and request.into is None:
         shutil.rmtree(base)
     else:
-        console.print(f"kept: {base}", highlight=False, soft_wrap=True, markup=False)
+        console.say(f"kept: {base}")
     return report.code
 
 
@@ -177,7 +233,7 @@ def _base(root: Path, commit: str, request: Request) -> Path:
     return base
 
 
-def _reproduce(root: Path, commit: str, base: Path, request: Request, console: Console) -> Report:
+def _reproduce(root: Path, commit: str, base: Path, request: Request, console: Voice) -> Report:
     lock = lock_of(root, commit)
     dirty = changes(root)
     if dirty:
@@ -205,7 +261,7 @@ def _reproduce(root: Path, commit: str, base: Path, request: Request, console: C
     recorded = Recorded(root, base / "recorded")
     outs = [str(out["path"]) for entry in lock.values() for out in entry.get("outs", [])]
     recorded.keep_committed(commit, clone.path, outs)
-    with alive(folder / "alive.lock") as held, Shown(console) as shown:
+    with hold(folder / "alive.lock") as held, Shown(console) as shown:
         act = Reproduction(
             clone.path,
             steps,
@@ -244,7 +300,7 @@ def _is_hidden(rerun: Rerun) -> bool:
 class Shown(Progress):
     """Prints a line for each rerun, and on a terminal what runs now."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Voice) -> None:
         self._console = console
         self._status = Status("", console=console)
         self._total = self._done = 0
@@ -265,7 +321,7 @@ class Shown(Progress):
     def begins(self, what: str, steps: int) -> None:
         """Say what a pass is about."""
         self._total, self._done = steps, 0
-        self._console.print(f"{what}: {steps} stages", highlight=False, soft_wrap=True)
+        self._console.say(f"{what}: {steps} stages")
 
     def started(self, name: str) -> None:
         """Show what runs now."""
@@ -291,11 +347,11 @@ class Shown(Progress):
         )
 
 
-def _note(console: Console, text: str, style: str | None = "yellow") -> None:
-    console.print(text, style=style, highlight=False, soft_wrap=True, markup=False)
+def _note(console: Voice, text: str, style: str | None = "yellow") -> None:
+    console.say(text, style)
 
 
-def _say_machines(report: Report, request: Request, console: Console) -> None:
+def _say_machines(report: Report, request: Request, console: Voice) -> None:
     if report.recorded_on is None:
         _note(console, f"on what it was recorded is not known; here: {report.here}", style=None)
     elif not report.other_machine:
@@ -308,7 +364,7 @@ def _say_machines(report: Report, request: Request, console: Console) -> None:
         _note(console, "as asked, training is judged by its metrics", style=None)
 
 
-def _say(report: Report, console: Console) -> None:
+def _say(report: Report, console: Voice) -> None:
     """Print the table of stages, the metrics that differ, and the verdict."""
     table = Table(show_edge=False, box=None, pad_edge=False)
     for title in ("stage", "artifact", "result"):

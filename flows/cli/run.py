@@ -12,16 +12,18 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Annotated
 
-from rich.console import Console
+import typer
 
 from flows.execution.estimate import Estimate, Left, Underway, former_seconds, time_left
 from flows.execution.gates import broken_rules, gate_results, moved
+from flows.execution.gpus import Gpus, gpus_here
 from flows.execution.graph import Node, plan, read_graph
-from flows.execution.placement import Machine, Need, gpus_here, memory_here, slots_here, slots_of
+from flows.execution.placement import Machine, Need, memory_here, slots_here, slots_of
 from flows.execution.recovery import await_orphans, mend, remember
 from flows.execution.stage import Outcome
-from flows.ground.console import BUSY, DONE, complain, interruptible
+from flows.ground.console import BUSY, DONE, Voice, interruptible
 from flows.ground.hold import BusyError, alone_in
 from flows.ground.parameters import check_parameters
 from flows.ground.server import use_running
@@ -47,13 +49,37 @@ REFUSALS = {
 }
 
 
+def command(
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Stages side by side; default: processor cores ÷ compute.threads."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would run and why, and run nothing.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for another run in this checkout to end.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what ran, and why, as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Bring every audit of params.yaml up to date, and print where the report is.
+
+    Runs the stages of dvc.yaml that are not up to date, through a Prefect flow; the result is
+    that of `dvc repro`. Exit codes: 0 done or up to date, 2 bad parameter, 3 a stage failed,
+    4 a quality gate stopped it, 6 another run is in progress, 130 interrupted.
+    """
+    sys.exit(run_audit(Path.cwd(), jobs, dry_run, wait, as_json))
+
+
 def check_only(root: Path) -> int:
     """Check params.yaml and say so; gives the exit code."""
-    console = Console(stderr=True)
+    console = Voice()
     try:
         check_parameters(root)
     except AuditError as error:
-        return complain(console, error)
+        return console.complain(error)
     console.print("params.yaml is in order")
     return DONE
 
@@ -64,47 +90,44 @@ def run_audit(root: Path, jobs: int | None, dry_run: bool, wait: bool, as_json: 
     ``wait``: until another run in this checkout has ended, instead of refusing. ``as_json``: says
     on standard output, for a program, what it says to a person on standard error.
     """
-    console = Console(stderr=True)
+    console = Voice()
     interruptible()
     follow_run(end_self)
     try:
         with alone_in(root, console, wait):
             return _run(root, jobs, dry_run, as_json, console)
     except BusyError as error:
-        console.print(f"error: {error}", style="red", markup=False)
+        console.error(error)
         return BUSY
     except AuditError as error:
-        return complain(console, error)
+        return console.complain(error)
     except (OSError, sqlite3.OperationalError) as error:
         if isinstance(error, OSError) and error.errno not in REFUSALS:
             raise
         # SQLite, which DVC and the store of maps keep their notes in, has errors of its own for a
         # disk that is full.
-        return complain(
-            console,
+        return console.complain(
             DataError(
                 f"the machine refused: {error}: see that the disk of {root} has space and can be "
                 "written; finished stages are kept"
-            ),
+            )
         )
     except KeyboardInterrupt:
-        console.print("interrupted: finished stages are kept; run again to go on", style="red")
+        console.say("interrupted: finished stages are kept; run again to go on", "red")
         return INTERRUPTED
 
 
-def _run(root: Path, jobs: int | None, dry_run: bool, as_json: bool, console: Console) -> int:
+def _run(root: Path, jobs: int | None, dry_run: bool, as_json: bool, console: Voice) -> int:
     started = time.monotonic()
     check_parameters(root)
     for what in chain(mend(root), await_orphans(root)):
-        console.print(what, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        console.note(what)
     graph = read_graph(root)
     names = plan(graph)
     _say_plan(graph, names, console)
     if names:
         left = _estimate(root, graph, names, jobs or slots_here(root))([], {}, [])
-        console.print(
-            f"time, if all of them run: {left}", highlight=False, soft_wrap=True, markup=False
-        )
+        console.say(f"time, if all of them run: {left}")
     if not names or dry_run:
         if as_json:
             sys.stdout.write(summary(root, graph, names, {}) + "\n")
@@ -142,7 +165,7 @@ def summary(
 
 
 def _run_flow(
-    root: Path, graph: Mapping[str, Node], names: list[str], jobs: int | None, console: Console
+    root: Path, graph: Mapping[str, Node], names: list[str], jobs: int | None, console: Voice
 ) -> dict[str, Outcome]:
     # Prefect takes seconds to import and to start: only where there is work.
     use_running(root)
@@ -155,7 +178,7 @@ def _run_flow(
     from flows.workers.pools import pools_of
 
     compute = load(["compute"], root / places.PARAMS).read("compute", Compute)
-    machine = Machine(jobs or slots_of(compute), gpus_here(), memory_here())
+    machine = Machine(jobs or slots_of(compute), Gpus(root, gpus_here()), memory_here())
     needs = _needs(graph, names, compute)
     for name, need in needs.items():
         machine.check(name, need)
@@ -182,8 +205,8 @@ def _run_flow(
     return outcomes
 
 
-def _say_warning(console: Console, text: str) -> None:
-    console.print(f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+def _say_warning(console: Voice, text: str) -> None:
+    console.warn(text)
 
 
 def _estimate(root: Path, graph: Mapping[str, Node], names: list[str], slots: int) -> Estimate:
@@ -210,23 +233,16 @@ def _needs(graph: Mapping[str, Node], names: list[str], compute: Compute) -> dic
     return {name: replace(need, gpus=0) for name, need in needs.items()}
 
 
-def _say_plan(graph: Mapping[str, Node], names: list[str], console: Console) -> None:
+def _say_plan(graph: Mapping[str, Node], names: list[str], console: Voice) -> None:
     if not names:
-        console.print(f"all {len(graph)} stages are up to date", highlight=False, soft_wrap=True)
+        console.say(f"all {len(graph)} stages are up to date")
         return
-    console.print(
-        f"{len(names)} of {len(graph)} stages may have to run:", highlight=False, soft_wrap=True
-    )
+    console.say(f"{len(names)} of {len(graph)} stages may have to run:")
     for name in names:
         reasons = graph[name].stale
         if reasons:
             more = f" and {len(reasons) - 2} more" if len(reasons) > 2 else ""
-            console.print(
-                f"  {name}: {'; '.join(reasons[:2])}{more}",
-                highlight=False,
-                soft_wrap=True,
-                markup=False,
-            )
+            console.say(f"  {name}: {'; '.join(reasons[:2])}{more}")
 
 
 def _say_end(
@@ -235,7 +251,7 @@ def _say_end(
     names: list[str],
     outcomes: Mapping[str, Outcome],
     seconds: float,
-    console: Console,
+    console: Voice,
 ) -> int:
     by_state = {
         state: [name for name, outcome in outcomes.items() if outcome.told == state]
@@ -243,18 +259,12 @@ def _say_end(
     }
     not_reached = [name for name in names if name not in outcomes]
     counts = ", ".join(f"{len(names)} {state}" for state, names in by_state.items() if names)
-    console.print(f"{counts} in {seconds:.0f} s", highlight=False, soft_wrap=True)
+    console.say(f"{counts} in {seconds:.0f} s")
     if not_reached:
-        console.print(f"not reached: {', '.join(not_reached)}", highlight=False, soft_wrap=True)
+        console.say(f"not reached: {', '.join(not_reached)}")
     _say_gates(root, graph, outcomes, console)
     for name in [*by_state["stopped"], *by_state["failed"]]:
-        console.print(
-            f"error: {name}: {outcomes[name].error}",
-            style="red",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        console.error(f"{name}: {outcomes[name].error}")
     if by_state["failed"]:
         return FAILED
     if by_state["stopped"]:
@@ -264,7 +274,7 @@ def _say_end(
 
 
 def _say_gates(
-    root: Path, graph: Mapping[str, Node], outcomes: Mapping[str, Outcome], console: Console
+    root: Path, graph: Mapping[str, Node], outcomes: Mapping[str, Outcome], console: Voice
 ) -> None:
     """Say what the gates that ran warn of, and what has drifted; what stops is an error."""
     warnings = [
@@ -273,16 +283,14 @@ def _say_gates(
         if row["severity"] == Severity.WARN
     ]
     for said in [*warnings, *moved(root, outcomes)]:
-        console.print(
-            f"warning: {said}", style="yellow", markup=False, highlight=False, soft_wrap=True
-        )
+        console.warn(said)
 
 
 def _page(root: Path) -> Path:
     return root / places.REPORTS / "index.html"
 
 
-def _say_place(root: Path, console: Console) -> None:
+def _say_place(root: Path, console: Voice) -> None:
     page = _page(root)
     if page.is_file():
-        console.print(f"report: {page}", highlight=False, soft_wrap=True)
+        console.say(f"report: {page}")

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
+import sys
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.console import Console
+import typer
 
-from flows.execution.stage import alive
-from flows.ground.console import complain, interruptible
+from flows.cli.paths import from_there
+from flows.ground.console import Voice, interruptible
 from flows.ground.git import commit_of, refuse_dirty
+from flows.ground.hold import hold
 from flows.ground.server import SECRET, served, use_running
 from flows.ground.worktrees import listed
 from flows.serving.alerts import said
@@ -34,9 +36,30 @@ if TYPE_CHECKING:
     from prefect.client.schemas.schedules import CronSchedule
 
 
+def command(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            callback=from_there, help="What to serve, and when; default: deploy/serve.yaml."
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; the default is heard on this machine alone.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Prefect server.")] = 4200,
+) -> None:
+    """Audit on a schedule, when a classifier is retrained, and when data changes.
+
+    Starts a Prefect server (or uses PREFECT_API_URL) and audits the revision that deploy/serve.yaml
+    names: each audit in a git worktree of its own, committed on a branch audit/<date>-<digest>.
+    This checkout stays as it is, and must hold nothing that is not committed. Ctrl-C ends it.
+    """
+    sys.exit(serve_audits(Path.cwd(), config, host, port))
+
+
 def serve_audits(root: Path, config: Path | None, host: str, port: int) -> int:
     """Serve until interrupted; gives the exit code."""
-    console = Console(stderr=True)
+    console = Voice()
     interruptible()
     try:
         schedule = read_schedule(root, config)
@@ -50,7 +73,7 @@ def serve_audits(root: Path, config: Path | None, host: str, port: int) -> int:
             from flows.serving.deployments import CONFIG
 
             os.environ[CONFIG] = str(config)
-        with alive(root / places.LOCAL / "serve.lock") as held:
+        with hold(root / places.LOCAL / "serve.lock") as held:
             # The server and the audits in progress end with this process, however that ends.
             os.environ[RUN] = str(held.resolve())
             with served(root, host, port) as url:
@@ -61,11 +84,11 @@ def serve_audits(root: Path, config: Path | None, host: str, port: int) -> int:
                 finally:
                     _await_audits(root)
     except AuditError as error:
-        return complain(console, error)
+        return console.complain(error)
     except (KeyboardInterrupt, SystemExit):
         # Prefect's runner takes SIGTERM itself, ends its runs, and exits with 0.
         pass
-    console.print("no longer serving", highlight=False)
+    console.say("no longer serving")
     return INTERRUPTED
 
 
@@ -104,7 +127,7 @@ def _cron(schedule: Schedule) -> CronSchedule | None:
         ) from None
 
 
-def _say(console: Console, root: Path, schedule: Schedule, commit: str, url: str) -> None:
+def _say(console: Voice, root: Path, schedule: Schedule, commit: str, url: str) -> None:
     lines = [
         f"serving audits of {schedule.revision} ({commit[:12]}) at {url.removesuffix('/api')}",
         f"  its password is in {root / SECRET}",
@@ -117,7 +140,7 @@ def _say(console: Console, root: Path, schedule: Schedule, commit: str, url: str
         f"  told: {said(schedule.alerts)}",
     ]
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.say(line)
 
 
 def _deployments(schedule: Schedule, cron: CronSchedule | None) -> list[Any]:

@@ -8,13 +8,13 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from rich.console import Console
+import typer
 from rich.table import Table
 
 from flows.execution.graph import plan, read_graph
-from flows.ground.console import complain
+from flows.ground.console import Voice
 from flows.ground.git import GitError
 from flows.ground.server import use_running
 from flows.ground.worktrees import FOLDER, listed
@@ -26,13 +26,22 @@ from saliency_audit.errors import AuditError
 from tasks import places
 
 
+def command(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print it as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Say how this checkout stands: schedule, last audits, what is stale and why, workers, disk."""
+    sys.exit(say_status(Path.cwd(), as_json))
+
+
 def say_status(root: Path, as_json: bool) -> int:
     """Print how this checkout stands; gives the exit code."""
-    console = Console(stderr=as_json)
+    console = Voice(stderr=as_json)
     try:
         found = status(root)
     except AuditError as error:
-        return complain(Console(stderr=True), error)
+        return Voice().complain(error)
     if as_json:
         sys.stdout.write(json.dumps(found) + "\n")
         return 0
@@ -167,7 +176,7 @@ def _size(paths: list[Path]) -> int:
     return total
 
 
-def _draw(console: Console, found: dict[str, Any]) -> None:
+def _draw(console: Voice, found: dict[str, Any]) -> None:
     schedule = found["schedule"]
     say = _lines(console)
     say(f"server: {found['server'] or 'none runs (saliency-audit serve)'}")
@@ -211,8 +220,8 @@ def _by_name(runs: list[dict[str, str]]) -> Iterator[tuple[str, str, int]]:
         yield name, first, len(later)
 
 
-def _lines(console: Console) -> Callable[[str], None]:
+def _lines(console: Voice) -> Callable[[str], None]:
     def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        console.say(text)
 
     return say

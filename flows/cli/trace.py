@@ -7,20 +7,19 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
 
-from flows.ground.console import DONE, complain
+from flows.ground.console import DIFFERS, DONE, Voice
 from flows.lineage.findings import Finding
 from flows.lineage.provenance import Step, Trace, trace_metric, trace_row
 from flows.records.artifacts import CHANGED, VERIFIED, Artifact
 from saliency_audit.errors import AuditError, ParameterError
 
-#: Exit code where what is there does not agree with what was recorded.
-DIFFERS = 5
 #: Characters of a parameter's value that the tree shows; JSON has all of it.
 SHOWN = 100
 #: Columns of a line that nobody wraps.
@@ -58,20 +57,52 @@ class Question:
         return trace_row(root, self.image, self.audit, self.label, self.method, revision)
 
 
+def command(
+    key: Annotated[
+        str | None,
+        typer.Argument(help="A metric, as `dvc metrics show` names it; the file may be left out."),
+    ] = None,
+    image: Annotated[
+        str | None, typer.Option(help="Trace a row instead: an image of --audit.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="One label of it; default: all.")] = None,
+    method: Annotated[str | None, typer.Option(help="One method; default: all.")] = None,
+    audit: Annotated[str | None, typer.Option(help="The audit that the row is of.")] = None,
+    rev: Annotated[
+        str | None, typer.Option(help="A git revision; default: what lies here.")
+    ] = None,
+    rows: Annotated[bool, typer.Option("--rows", help="List each row that enters.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print it as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Follow a number of the report back: rows, maps, method, weights, training data, source file.
+
+    Names each stage behind it with its files, whether these still have the digest that DVC
+    recorded, its parameters, its code and the commit, and checks that maps, model and method
+    belong together. Exit codes: 0 all agrees, 2 no such metric, image or revision, 3 a file cannot
+    be read, 5 something was changed or does not belong together.
+
+    Example: saliency-audit trace phantom_skin-cnn.certainty.rise.c_iou_auroc --rows
+    """
+    question = Question(key, image, audit, label, method)
+    sys.exit(say_trace(Path.cwd(), question, rev, rows, as_json))
+
+
 def say_trace(root: Path, question: Question, revision: str | None, rows: bool, js: bool) -> int:
     """Trace and print; gives the exit code."""
-    errors = Console(stderr=True)
+    errors = Voice()
     try:
         trace = question.ask(root, revision, rows)
     except AuditError as error:
-        return complain(errors, error)
+        return errors.complain(error)
     if js:
         sys.stdout.write(json.dumps(trace.to_json(), ensure_ascii=False) + "\n")
     else:
         _print(draw(trace))
     faults = trace.faults()
     for fault in faults:
-        errors.print(f"error: {fault}", style="red", markup=False, highlight=False, soft_wrap=True)
+        errors.error(fault)
     return DIFFERS if faults else DONE
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from flows.execution.estimate import Estimate, Underway
 from flows.execution.observers import Watch
 from flows.execution.stage import Outcome, read_progress
+from flows.ground.console import Voice
 
 #: How each end of a stage is shown.
 MARKS = {"ran": "[green]ran[/]", "cached": "[cyan]cached[/]", "unchanged": "[cyan]unchanged[/]"}
@@ -22,7 +22,7 @@ class Display(Watch):
     ``estimate`` says how long the rest may take.
     """
 
-    def __init__(self, console: Console, total: int, estimate: Estimate) -> None:
+    def __init__(self, console: Voice, total: int, estimate: Estimate) -> None:
         self._console = console
         self._total = total
         self._estimate = estimate
@@ -96,16 +96,8 @@ class Display(Watch):
             soft_wrap=True,
         )
         if outcome.error:
-            self._console.print(
-                f"        {outcome.error}",
-                style="red",
-                highlight=False,
-                soft_wrap=True,
-                markup=False,
-            )
-            self._console.print(
-                f"        log: {outcome.log}", highlight=False, soft_wrap=True, markup=False
-            )
+            self._console.say(f"        {outcome.error}", "red")
+            self._console.say(f"        log: {outcome.log}")
 
     def _ended(self) -> int:
         return len(self._done) + len(self._failed)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from saliency_audit.attribution.registry import method_from_parameters
-from saliency_audit.models.specification import read_specification
 
 #: Images of a dataset, and of an audit, that takes all there are.
 MANY = 1000
@@ -51,6 +50,8 @@ class Efforts:
 
     def _model(self, audit: str) -> tuple[int, int]:
         """Give the epochs that a classifier is trained for, and what a pass of it costs."""
+        from saliency_audit.models.specification import read_specification
+
         name = self.tree["audits"][audit]["classifier"]
         if name not in self._costs:
             found = read_specification(self.root / "classifiers" / name / "model.yaml")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,8 @@ from flows.execution.gates import broken_rules, gate_results, in_words
 from flows.execution.graph import Node
 from flows.execution.observers import Watch
 from flows.execution.placement import Machine, Need, Place
-from flows.execution.stage import Listener, Outcome, Runner, Running, alive
+from flows.execution.stage import Listener, Outcome, Runner, Running
+from flows.ground.hold import hold
 from flows.ground.server import ServerError
 from tasks import places
 
@@ -155,7 +156,7 @@ def audit(
             return Failed(message=f"failed: {', '.join(failed)}", data=outcomes)
         return Completed(message=_counts(plan, outcomes), data=outcomes)
 
-    with alive(folder / "alive.lock") as held:
+    with hold(folder / "alive.lock") as held:
         try:
             state = saliency_audit(return_state=True)
         except Exception as error:
@@ -267,7 +268,8 @@ def _schedule(
     # A future's state asks the server each time; its callback costs nothing.
     ended: SimpleQueue[str] = SimpleQueue()
     while waiting or active:
-        for name in [n for n in waiting if _ready(graph[n], plan, outcomes)]:
+        ready = [n for n in waiting if _ready(graph[n], plan, outcomes)]
+        for name in ready:
             if not unanswered.due(name):
                 continue
             place = machine.place(name, needs[name])
@@ -275,7 +277,8 @@ def _schedule(
                 waiting.remove(name)
                 active[name] = submit(name, place)
                 active[name].add_done_callback(partial(_note, ended, name))
-        if not active and not unanswered.waits(waiting):
+        # One that is ready waits for Prefect's server, or for a GPU that a worker has.
+        if not active and not ready:
             break
         try:
             name = ended.get(timeout=POLL)
@@ -325,10 +328,6 @@ class Unanswered:
     def due(self, name: str) -> bool:
         """Say whether a stage may be tried now."""
         return time.monotonic() >= self._next.get(name, 0.0)
-
-    def waits(self, waiting: Sequence[str]) -> bool:
-        """Say whether one of some stages waits to be tried again."""
-        return any(name in self._next for name in waiting)
 
 
 def _result(future: PrefectFuture[Outcome]) -> object:

@@ -8,11 +8,12 @@ A stage of ``dvc.yaml`` says so under ``meta``: ``gpu``, how many; ``memory_gib`
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flows.execution.gpus import Gpus, Taken
 from saliency_audit.compute import Compute
 from saliency_audit.errors import ParameterError
 from saliency_audit.naming import refuse_unknown
@@ -79,10 +80,11 @@ class Place:
 class Machine:
     """Hands out slots, GPUs, memory and mutexes of one machine.
 
-    ``slots``: stages side by side; ``gpus``: names of its GPUs; ``memory_gib``: what stages that
-    say how much they need may hold together.
+    ``slots``: stages side by side; ``gpus``: those that they may use; ``memory_gib``: what stages
+    that say how much they need may hold together.
 
-    >>> machine = Machine(2, ["0"], 16.0)
+    >>> import tempfile
+    >>> machine = Machine(2, Gpus(Path(tempfile.mkdtemp()), ["0"]), 16.0)
     >>> machine.place("a", Need(gpus=1)), machine.place("b", Need(gpus=1)) is None
     (Place(slot=0, gpus=('0',)), True)
     >>> machine.release("a")
@@ -90,21 +92,21 @@ class Machine:
     Place(slot=0, gpus=('0',))
     """
 
-    def __init__(self, slots: int, gpus: Sequence[str], memory_gib: float) -> None:
+    def __init__(self, slots: int, gpus: Gpus, memory_gib: float) -> None:
         self.slots = slots
-        self._gpus = tuple(gpus)
+        self._gpus = gpus
         self._memory = memory_gib
-        self._held: dict[str, tuple[Place, Need]] = {}
+        self._held: dict[str, tuple[int, Taken, Need]] = {}
 
     def check(self, name: str, need: Need) -> None:
         """Raise ParameterError where the machine could not hold a stage even alone."""
         if need.pool is not None:
             return
-        if need.gpus > len(self._gpus):
+        if need.gpus > len(self._gpus.names):
             raise ParameterError(
                 f"stage {name} needs {need.gpus} GPU (meta.gpu in dvc.yaml, compute.device cuda), "
-                f"and there are {len(self._gpus)} here: set compute.device: cpu, name GPUs in "
-                "SALIENCY_GPUS, or run where they are"
+                f"and there are {len(self._gpus.names)} here: set compute.device: cpu, name GPUs "
+                "in SALIENCY_GPUS, or run where they are"
             )
         if need.memory_gib > self._memory:
             raise ParameterError(
@@ -119,42 +121,22 @@ class Machine:
         """
         if need.pool is not None:
             return Place(self.slots, ())
-        free_slots = sorted(set(range(self.slots)) - {p.slot for p, _ in self._held.values()})
-        taken = {gpu for place, _ in self._held.values() for gpu in place.gpus}
-        free_gpus = [gpu for gpu in self._gpus if gpu not in taken]
-        memory = sum(held.memory_gib for _, held in self._held.values())
-        mutexes = {held.mutex for _, held in self._held.values()} - {None}
-        if (
-            not free_slots
-            or need.gpus > len(free_gpus)
-            or memory + need.memory_gib > self._memory
-            or need.mutex in mutexes
-        ):
+        free_slots = sorted(set(range(self.slots)) - {slot for slot, _, _ in self._held.values()})
+        memory = sum(held.memory_gib for _, _, held in self._held.values())
+        mutexes = {held.mutex for _, _, held in self._held.values()} - {None}
+        if not free_slots or memory + need.memory_gib > self._memory or need.mutex in mutexes:
             return None
-        place = Place(free_slots[0], tuple(free_gpus[: need.gpus]))
-        self._held[name] = (place, need)
-        return place
+        taken = self._gpus.take(need.gpus)
+        if taken is None:
+            return None
+        self._held[name] = (free_slots[0], taken, need)
+        return Place(free_slots[0], taken.names)
 
     def release(self, name: str) -> None:
         """Take back what a stage holds."""
-        self._held.pop(name, None)
-
-
-def gpus_here(environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """Give the names of this machine's GPUs that stages may use.
-
-    Those that SALIENCY_GPUS lists, else CUDA_VISIBLE_DEVICES, else all that the NVIDIA driver has.
-
-    >>> gpus_here({"SALIENCY_GPUS": "0, 2"})
-    ('0', '2')
-    """
-    environment = os.environ if environment is None else environment
-    for variable in ("SALIENCY_GPUS", "CUDA_VISIBLE_DEVICES"):
-        if variable in environment:
-            names = (name.strip() for name in environment[variable].split(","))
-            return tuple(name for name in names if name)
-    found = Path("/proc/driver/nvidia/gpus")
-    return tuple(str(n) for n in range(len(list(found.iterdir())))) if found.is_dir() else ()
+        if name in self._held:
+            _, taken, _ = self._held.pop(name)
+            taken.give_back()
 
 
 def memory_here() -> float:

@@ -8,7 +8,6 @@ believes it.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
 import shutil
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.ground.git import GitError, git
+from flows.ground.hold import hold, holder, is_held
 from tasks import places
 from tasks.artifacts import partial
 
@@ -57,12 +57,10 @@ def await_orphans(root: Path) -> Iterator[str]:
     runs ends when it is done.
     """
     for path in sorted((root / places.LOCAL / "stages").glob("*.lock")):
-        with path.open() as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield f"process {lock.read().strip()} still works on {path.stem}: waiting for it"
-                fcntl.flock(lock, fcntl.LOCK_EX)
+        if is_held(path):
+            yield f"process {holder(path)} still works on {path.stem}: waiting for it"
+            with hold(path):
+                pass
 
 
 def _mended(root: Path, dry: bool) -> Iterator[str]:

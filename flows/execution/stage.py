@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -256,15 +254,6 @@ class Runner:
                 listener.progress(*now)
                 seen = now
         return None
-
-
-@contextmanager
-def alive(path: Path) -> Iterator[Path]:
-    """Hold a file locked: the stages of a run end when it is free, however the run ended."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield path
 
 
 def _tell(source: IO[bytes], listener: Listener) -> None:

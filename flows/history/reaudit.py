@@ -6,20 +6,19 @@ its trailers which code, classifiers and data it is of.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from flows.execution.run_record import TRAILER, machine_of_last_run
-from flows.execution.stage import alive
 from flows.ground.git import GitError, commit_of, entries, git, identity, show
+from flows.ground.hold import HeldError, hold
 from flows.ground.worktrees import Worktree, create
 from flows.history.imports import newest, update
 from flows.history.releases import Release, adopt_release
@@ -106,11 +105,10 @@ def last_branch(main: Path) -> str | None:
 def _only_one(main: Path, digest: str) -> Iterator[bool]:
     """Hold a subject; gives whether nobody else does."""
     path = main / places.LOCAL / "audits" / f"{digest}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as lock:
+    with ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            held.enter_context(hold(path, wait=False))
+        except HeldError:
             yield False
             return
         yield True
@@ -158,7 +156,7 @@ def _audit(
 
 def run_there(worktree: Worktree, tell: Tell) -> tuple[int, dict[str, Any]]:
     """Run the audit in a worktree; gives its exit code, and what `--json` says."""
-    with alive(worktree.base / "alive.lock") as held:
+    with hold(worktree.base / "alive.lock") as held:
         process = subprocess.Popen(
             [sys.executable, "-m", "flows", "run", "--wait", "--json"],
             cwd=worktree.path,

@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 
 from flows.ground.git import git
 from saliency_audit.errors import DataError, ModelError, ParameterError
-from saliency_audit.models.specification import read_specification
 from saliency_audit.naming import refuse_unknown
 from tasks import places
 
@@ -61,6 +60,8 @@ def weights_of(root: Path, classifier: str) -> Path:
 
     Raises ParameterError for no such classifier, ModelError for one that the audit itself trains.
     """
+    from saliency_audit.models.specification import read_specification
+
     known = sorted(p.parent.name for p in (root / places.CLASSIFIERS).glob("*/model.yaml"))
     refuse_unknown([classifier], known, "no classifier ")
     folder = places.CLASSIFIERS / classifier

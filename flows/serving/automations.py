@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from flows.ground.prefect_client import ask
 from flows.serving.alerts import BLOCK, Alerts, Email, letter, plain
 from flows.serving.events import KIND, SERVING, TRIED, EventError, emit
 from saliency_audit.errors import AuditError, ParameterError
@@ -256,12 +257,10 @@ def _template(root: Path, name: str) -> Mapping[str, Any]:
 
 def try_alerts(root: Path) -> int:
     """Send a message by every way that serve has registered; gives the exit code."""
-    from rich.console import Console
-
-    from flows.ground.console import complain
+    from flows.ground.console import Voice
     from flows.ground.server import use_running
 
-    console = Console(stderr=True)
+    console = Voice()
     try:
         if use_running(root) is None:
             raise EventError(
@@ -270,9 +269,9 @@ def try_alerts(root: Path) -> int:
         sent = emit(TRIED, root.name, letter("tried", root, {}), "tried")
         results = _results(sent)
     except AuditError as error:
-        return complain(console, error)
+        return console.complain(error)
     for name, why in results.items():
-        console.print(f"{name}: {why or 'sent'}", highlight=False, markup=False, soft_wrap=True)
+        console.say(f"{name}: {why or 'sent'}")
     return FAILED if any(results.values()) else 0
 
 
@@ -297,9 +296,8 @@ def _results(sent: str) -> dict[str, str | None]:
         until = time.monotonic() + PATIENCE
         while set(results) != wanted and time.monotonic() < until:
             time.sleep(0.5)
-            answer = client._client.post("/events/filter", json={"filter": chosen, "limit": 50})
-            answer.raise_for_status()
-            for event in answer.json()["events"]:
+            found = ask(client, "/events/filter", {"filter": chosen, "limit": 50})
+            for event in found["events"]:
                 name = event["resource"]["prefect.resource.name"].removeprefix(PREFIX)
                 results[name] = _why(event)
     silent = f"the server did not say within {PATIENCE:.0f} s what became of it"

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from flows.ground.prefect_client import ask
 from saliency_audit.errors import AuditError
 
 RETRAINED = "classifier.retrained"
@@ -50,8 +51,7 @@ def emit(event: str, name: str, payload: Mapping[str, Any], kind: str | None = N
     )
     try:
         with get_client(sync_client=True) as client:
-            answer = client._client.post("/events", json=[sent.model_dump(mode="json")])
-            answer.raise_for_status()
+            ask(client, "/events", [sent.model_dump(mode="json")])
     except httpx.HTTPError as error:
         raise EventError(
             f"{event} was not sent: {error}: is `saliency-audit serve` running, or PREFECT_API_URL "

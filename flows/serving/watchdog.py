@@ -8,6 +8,7 @@ told when somebody does again.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+from flows.ground.prefect_client import ask as ask_server
 from flows.serving.alerts import letter
 from flows.serving.events import FAILED, MISSED, SERVING, SILENT, emit
 from flows.serving.schedule import Schedule
@@ -104,13 +106,7 @@ def watch_signs(root: Path, schedule: Schedule, deployment: str) -> Event:
 
 def asking(client: Any) -> Ask:
     """Give a function that asks the server of a client."""
-
-    def ask(path: str, what: dict[str, Any]) -> Any:
-        answer = client._client.post(path, json=what)
-        answer.raise_for_status()
-        return answer.json()
-
-    return ask
+    return functools.partial(ask_server, client)
 
 
 def workers(ask: Ask) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from uuid import UUID
 from flows.execution.placement import Need
 from flows.execution.stage import Listener, Outcome, Runner
 from flows.ground.git import WRITTEN, GitError, changes, commit_of
+from flows.ground.prefect_client import ask
 from flows.records.dvc_lock import recorded
 from flows.workers.worker import ENTRYPOINT, mutex_limit, refuse_without_remote
 from saliency_audit.errors import ParameterError
@@ -175,11 +176,9 @@ def _await(client: Any, run: UUID, listener: Listener) -> dict[str, Any]:
 
 
 def _beat(client: Any, run: UUID) -> tuple[str, float] | None:
-    """Give when a worker last showed its progress, and that; the client's own call is refused."""
+    """Give when a worker last showed its progress, and that."""
     chosen = {"artifacts": {"flow_run_id": {"any_": [str(run)]}}}
-    answer = client._client.post("/artifacts/filter", json=chosen)
-    answer.raise_for_status()
-    found = answer.json()
+    found = ask(client, "/artifacts/filter", chosen)
     return (found[0]["updated"], found[0]["data"]) if found else None
 
 

@@ -7,7 +7,6 @@ what came of it, with DVC's run-cache, to the same remote.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
@@ -18,7 +17,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from math import ceil
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from prefect import flow
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
@@ -27,9 +25,12 @@ from prefect.concurrency.sync import concurrency
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 
-from flows.execution.placement import Need, Place, gpus_here
-from flows.execution.stage import Listener, Outcome, Runner, Running, alive, error_of
+from flows.execution.gpus import Gpus, gpus_here
+from flows.execution.placement import Need, Place
+from flows.execution.stage import Listener, Outcome, Runner, Running, error_of
 from flows.ground.git import GitError, commit_of, git
+from flows.ground.hold import hold
+from flows.ground.prefect_client import forget_worker
 from flows.ground.worktrees import FOLDER, Worktree, create
 from flows.records.dvc_lock import put
 from saliency_audit.errors import AuditError, DataError, ParameterError
@@ -141,10 +142,7 @@ def work(
 def _checkout(clone: Path, commit: str) -> Worktree:
     """Give the worktree of a commit, shared by its stages; raises where git does not have it."""
     name = f"stages-{commit[:12]}"
-    lock = clone / places.LOCAL / "worktree.lock"
-    lock.parent.mkdir(exist_ok=True)
-    with lock.open("a") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with hold(clone / places.LOCAL / "worktree.lock"):
         try:
             commit_of(clone, commit)
         except ParameterError:
@@ -183,35 +181,8 @@ def _holding(clone: Path, worker: str, need: Need) -> Iterator[Place]:
                         raise_on_lease_renewal_failure=False,
                     )
                 )
-        yield Place(0, held.enter_context(hold_gpus(clone, gpus_here(), need.gpus)))
-
-
-@contextmanager
-def hold_gpus(clone: Path, names: tuple[str, ...], number: int) -> Iterator[tuple[str, ...]]:
-    """Hold as many GPUs of those with these names; waits until they are free.
-
-    Raises ParameterError where there are too few. What ends this process frees them.
-    """
-    if number > len(names):
-        raise ParameterError(f"{number} GPUs are needed, and this worker has {len(names)}")
-    folder = clone / places.LOCAL / "gpus"
-    folder.mkdir(parents=True, exist_ok=True)
-    while True:
-        with ExitStack() as stack:
-            mine: list[str] = []
-            for name in names:
-                if len(mine) == number:
-                    break
-                lock = stack.enter_context((folder / name).open("a"))
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    continue
-                mine.append(name)
-            if len(mine) == number:
-                yield tuple(mine)
-                return
-        time.sleep(1.0)
+        gpus = Gpus(clone, gpus_here())
+        yield Place(0, held.enter_context(gpus.await_free(need.gpus)))
 
 
 def _work(
@@ -229,7 +200,7 @@ def _work(
         _dvc(worktree, heart, "pull", "--force", "--run-cache", *recorded)
     running = Running()
     folder = worktree.path / places.LOCAL / "logs" / "worker"
-    with alive(folder / f"{os.getpid()}.lock") as held:
+    with hold(folder / f"{os.getpid()}.lock") as held:
         runner = Runner(worktree.path, folder, running, held)
         environment = {**worktree.environment(), **place.environment()}
         try:
@@ -270,7 +241,7 @@ def serve_stages(root: Path, pool: str, name: str | None, slots: int, gpus: int,
     with get_client(sync_client=True) as client:
         client.upsert_global_concurrency_limit_by_name(gpu_limit(name), gpus)
         client.upsert_global_concurrency_limit_by_name(memory_limit(name), int(gib))
-    with alive(root / places.LOCAL / f"worker-{pool}.lock") as held:
+    with hold(root / places.LOCAL / f"worker-{pool}.lock") as held:
         command = ["worker", "start", "--type", "process", "--pool", pool, "--name", name]
         process = subprocess.Popen(
             [sys.executable, "-m", "flows.workers.process", *command, "--limit", str(slots)],
@@ -302,7 +273,7 @@ def _say_goodbye(pool: str, name: str) -> None:
     from prefect.client.orchestration import get_client
 
     with suppress(httpx.HTTPError), get_client(sync_client=True) as client:
-        client._client.delete(f"/work_pools/{quote(pool)}/workers/{quote(name)}")
+        forget_worker(client, pool, name)
 
 
 def refuse_without_remote(root: Path) -> None:

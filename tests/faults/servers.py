@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from flows.execution.stage import alive
+from flows.ground.hold import hold
 from flows.ground.server import answers, free_port
 from tasks.supervision import RUN
 
@@ -113,7 +113,7 @@ class Server:
         """Start it."""
         self._folder.mkdir(parents=True, exist_ok=True)
         # It ends with this process, however that ends: it looks whether a file is held.
-        self._held.enter_context(alive(self._folder / "alive.lock"))
+        self._held.enter_context(hold(self._folder / "alive.lock"))
         if self.database is not None:
             self._address = self.database.make()
         try:

@@ -16,7 +16,8 @@ import pytest
 import yaml
 
 from flows.execution.recovery import COPY, mend, remember
-from flows.execution.stage import Runner, Running, alive
+from flows.execution.stage import Runner, Running
+from flows.ground.hold import hold
 
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
@@ -60,7 +61,7 @@ class Small:
 
     def run(self, name: str, minutes: float | None = None):
         """Run a stage as the flow does."""
-        with alive(self.path / ".saliency" / "alive.lock") as held:
+        with hold(self.path / ".saliency" / "alive.lock") as held:
             runner = Runner(self.path, self.path / ".saliency" / "logs", Running(), held)
             return runner.run(name, {"PATH": PATH}, minutes)
 
@@ -169,9 +170,10 @@ def flow_over_one_stage(small, root):
     import os, sys
     sys.path.insert(0, {str(root)!r})
     from pathlib import Path
-    from flows.execution.stage import Runner, Running, alive
+    from flows.execution.stage import Runner, Running
+    from flows.ground.hold import hold
     root = Path.cwd()
-    with alive(root / ".saliency" / "alive.lock") as held:
+    with hold(root / ".saliency" / "alive.lock") as held:
         Runner(root, root / ".saliency" / "logs", Running(), held).run("long", {{"PATH": {PATH!r}}})
     """
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], cwd=small.path)

@@ -371,8 +371,9 @@ root = Path.cwd()
 prepare(root)
 from flows.execution.placement import Need
 from flows.workers.pools import pools_of
-from flows.execution.stage import Listener, Runner, Running, alive
-with alive(root / ".saliency" / "send.lock") as held:
+from flows.execution.stage import Listener, Runner, Running
+from flows.ground.hold import hold
+with hold(root / ".saliency" / "send.lock") as held:
     runner = Runner(root, root / ".saliency" / "logs" / "send", Running(), held)
     pools = pools_of(root)
     send = lambda name: pools.send(

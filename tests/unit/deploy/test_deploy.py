@@ -289,13 +289,9 @@ class TestCompose:
 
 def understood(arguments):
     """Have the command line parse arguments, as far as before it does anything."""
-    from typer.main import get_command
+    from flows.cli.app import load
 
-    from flows.cli.app import app
-
-    group = get_command(app)
-    command = group.commands[arguments[0]]
-    command.make_context(arguments[0], list(arguments[1:]))
+    load(arguments[0]).make_context(arguments[0], list(arguments[1:]))
 
 
 MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))

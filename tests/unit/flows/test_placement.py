@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.execution.placement import Machine, Need, Place, gpus_here, memory_here
+from flows.execution.gpus import Gpus, gpus_here
+from flows.execution.placement import Machine, Need, Place, memory_here
 from saliency_audit.errors import ParameterError
 
 needs = st.builds(
@@ -17,9 +23,14 @@ needs = st.builds(
 )
 
 
+def gpus_of(number):
+    """That many GPUs of a clone of their own."""
+    return Gpus(Path(tempfile.mkdtemp()), [str(n) for n in range(number)])
+
+
 @given(st.lists(needs, max_size=12), st.integers(1, 4), st.integers(0, 3), st.data())
 def test_no_two_stages_hold_the_same(asked, slots, gpus, data):
-    machine = Machine(slots, [str(n) for n in range(gpus)], 5.0)
+    machine = Machine(slots, gpus_of(gpus), 5.0)
     held: dict[str, tuple[Place, Need]] = {}
     for number, need in enumerate(asked):
         if held and data.draw(st.booleans()):
@@ -40,7 +51,7 @@ def test_no_two_stages_hold_the_same(asked, slots, gpus, data):
 
 @given(needs, st.integers(1, 4), st.integers(0, 3))
 def test_what_passes_the_check_finds_a_place_on_an_empty_machine(need, slots, gpus):
-    machine = Machine(slots, [str(n) for n in range(gpus)], 2.0)
+    machine = Machine(slots, gpus_of(gpus), 2.0)
     try:
         machine.check("stage", need)
     except ParameterError:
@@ -58,7 +69,7 @@ def test_what_passes_the_check_finds_a_place_on_an_empty_machine(need, slots, gp
 )
 def test_what_no_machine_has_is_named(need, message):
     with pytest.raises(ParameterError, match=message):
-        Machine(2, ["0", "1"], 8.0).check("train", need)
+        Machine(2, gpus_of(2), 8.0).check("train", need)
 
 
 @pytest.mark.parametrize(
@@ -85,3 +96,32 @@ def test_gpus_are_those_that_are_given():
 
 def test_this_machine_has_memory():
     assert memory_here() > 0.5
+
+
+#: Takes a GPU of the clone, says so, and keeps it until it is killed.
+TAKER = """
+import sys, time
+from pathlib import Path
+from flows.execution.gpus import Gpus
+with Gpus(Path(sys.argv[1]), ["0", "1"]).await_free(1) as names:
+    print(*names, flush=True)
+    time.sleep(1000)
+"""
+
+
+def test_processes_of_one_clone_share_its_gpus_and_a_killed_one_frees_them(tmp_path, root):
+    gpus = Gpus(tmp_path, ["0", "1"])
+    other = subprocess.Popen(
+        [sys.executable, "-c", TAKER, str(tmp_path)], cwd=root, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        (theirs,) = other.stdout.readline().split()
+        machine = Machine(2, gpus, 8.0)
+        assert machine.place("both", Need(gpus=2)) is None
+        place = machine.place("one", Need(gpus=1))
+        assert {theirs, *place.gpus} == {"0", "1"}
+        machine.release("one")
+    finally:
+        other.kill()
+        other.communicate()
+    assert machine.place("both", Need(gpus=2)).gpus == ("0", "1")
