@@ -5,6 +5,7 @@ from __future__ import annotations
 from saliency_audit.measures import scores
 from saliency_audit.measures.arrays import share
 from saliency_audit.measures.figure import Figure, Null
+from saliency_audit.measures.pointing import hit_of
 from saliency_audit.measures.status import WITHOUT_VALUE, Status
 
 #: Computed of an explanation, in the order of the table's columns.
@@ -74,6 +75,16 @@ LOCALISATION_FIGURES = (
         controlled=True,
         tables=("table_3", "table_3_gains"),
         note="Precision in M: |T∩M| / |T|, of rows where T, or what P leaves of it, has a pixel.",
+    ),
+    Figure(
+        "hit",
+        "Hit rate",
+        "share in M of the pixels where the map is highest",
+        "Hit rate",
+        hit_of,
+        controlled=True,
+        tables=("table_3", "table_3_gains"),
+        note="Hit rate: how often the map is highest inside M; where pixels tie, their share in M.",
     ),
     Figure(
         "evidence_lost",
