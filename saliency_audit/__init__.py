@@ -9,7 +9,10 @@ uses is imported inside the function that uses it.
 - ``attribution``: one module per explanation method;
 - ``measures``: saliency maps to numbers;
 - ``faithfulness``: what a map says of the model it explains, by asking the model again;
-- ``statistics``: many numbers to one statement.
+- ``statistics``: many numbers to one statement;
+- ``quality``: copies, masks that cannot be their image's, outliers, drift;
+- ``plugins``: what other distributions register, by entry point;
+- ``testing``: the checks that every method, dataset and architecture passes, a third party's too.
 
 Importing this package imports nothing heavy.
 """
