@@ -9,6 +9,7 @@ from typing import Any
 from saliency_audit.errors import ParameterError
 from tasks.audits import Audit
 from tasks.params import SECTIONS, build, build_source, look_up, named, read_tree, refuse_unknown
+from tasks.plugins import check_pins
 
 
 def check_parameters(root: Path) -> None:
@@ -34,6 +35,7 @@ def check_parameters(root: Path) -> None:
                 "take the dataset out"
             )
     _check_methods(tree)
+    check_pins(root, tree)
 
 
 def read_sources(tree: Mapping[str, Any]) -> dict[str, Any]:

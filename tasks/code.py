@@ -2,26 +2,28 @@
 
 A stage's code is one of its inputs. The files hold a digest for each module
 that the stage imports from this repository, without comments and docstrings:
-so a comment changes none, and a change to one method reruns that method.
+so a comment changes none, and a change to one method reruns that method. What
+third parties add is there by the digest that ``tasks.pins`` reads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from saliency_audit.attribution.registry import METHODS
+from saliency_audit.datasets.registry import SOURCES
 from tasks import places
 from tasks.artifacts import partial
 from tasks.code_digest import Code
+from tasks.pins import Pin, read_pins
 from tasks.stage import Context, Stage
 
-#: Each stage, with the packages of which it takes modules by name: no look at imports sees that.
+#: Each stage whose code is one, with packages of which it takes modules by name.
 STAGES: Mapping[str, tuple[str, ...]] = {
-    "ingest": ("saliency_audit.datasets",),
     "split": (),
     "check_inputs": (),
-    "train_classifier": (),
     "train_segmenter": (),
     "predict": (),
     "check_models": (),
@@ -36,6 +38,12 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "report": (),
     "index": (),
 }
+#: Stages that take modules by a name of params.yaml: a file for each key of a section.
+CHOOSING: Mapping[str, str] = {
+    "ingest": "datasets",
+    "train_classifier": "audits",
+    "explain": "methods",
+}
 #: Folders of files, no modules, that a stage reads.
 FILES: Mapping[str, Path] = {
     "report": Path("tasks/report/templates"),
@@ -46,7 +54,8 @@ FILES: Mapping[str, Path] = {
 
 def run(context: Context) -> None:
     """Write the digests of every stage's code."""
-    texts = code_texts(Path.cwd(), context.params.value("methods"))
+    tree = {section: context.params.value(section) for section in CHOOSING.values()}
+    texts = code_texts(Path.cwd(), tree)
     for path in places.CODE.rglob("*.txt"):
         if path not in texts:
             path.unlink()
@@ -55,8 +64,11 @@ def run(context: Context) -> None:
             beside.write_text(text, encoding="utf-8")
 
 
-def code_texts(root: Path, methods: Sequence[str]) -> dict[Path, str]:
-    """Give what each file of this stage is to hold, by its path."""
+def code_texts(root: Path, tree: Mapping[str, Any]) -> dict[Path, str]:
+    """Give what each file of this stage is to hold, by its path.
+
+    ``tree``: the sections of params.yaml that ``CHOOSING`` names.
+    """
     code = Code(root)
     texts = {}
     for stage, packages in STAGES.items():
@@ -64,9 +76,13 @@ def code_texts(root: Path, methods: Sequence[str]) -> dict[Path, str]:
         folder = FILES.get(stage)
         files = [p.relative_to(root) for p in (root / folder).iterdir()] if folder else []
         texts[places.code(stage)] = _joined(code.lines(modules, files))
-    for method in methods:
-        modules = [*_modules("explain", root), *_modules_of_method(code, method)]
-        texts[places.code("explain", method)] = _joined(code.lines(modules))
+    pins = read_pins(root)
+    for stage, section in CHOOSING.items():
+        for subject in tree[section]:
+            pin = pins.get(stage, {}).get(subject)
+            chosen = _of_plugin(code, pin) if pin else _chosen(code, stage, subject, tree)
+            lines = code.lines([*_modules(stage, root), *chosen])
+            texts[places.code(stage, subject)] = _joined([*lines, *([pin.line] if pin else [])])
     return texts
 
 
@@ -75,18 +91,28 @@ def _modules(stage: str, root: Path) -> list[str]:
     return [f"tasks.{stage}", f"tasks.{stage}.__main__"] if package else [f"tasks.{stage}"]
 
 
-def _modules_of_method(code: Code, method: str) -> list[str]:
-    """Give the module of a method of ours; of another, all that may implement it."""
-    if method in METHODS:
-        return [METHODS[method].partition(":")[0]]
-    return code.within("saliency_audit.attribution")
+def _chosen(code: Code, stage: str, subject: str, tree: Mapping[str, Any]) -> list[str]:
+    """Give the modules that a stage takes by name; where the name is none of ours, all it may."""
+    if stage == "train_classifier":
+        return []
+    if stage == "explain":
+        table, kind, package = METHODS, subject, "saliency_audit.attribution"
+    else:
+        kind = (tree["datasets"][subject] or {}).get("kind")
+        table, package = SOURCES, "saliency_audit.datasets"
+    return [table[kind].partition(":")[0]] if kind in table else code.within(package)
+
+
+def _of_plugin(code: Code, pin: Pin) -> list[str]:
+    """Give the modules of this repository that a plugin imports."""
+    return [name for name in pin.imports if name in code.modules]
 
 
 def _joined(lines: Iterable[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-STAGE = Stage("code", (), ("methods",), run)
+STAGE = Stage("code", (), tuple(CHOOSING.values()), run)
 
 if __name__ == "__main__":
     STAGE.main()

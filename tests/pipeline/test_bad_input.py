@@ -111,7 +111,9 @@ def test_a_stage_without_what_it_needs_names_the_file(run, checkout):
     refused(run("split", "mine"), 3, "data/ingest/mine", "dvc repro")
     assert run("ingest", "mine") == (0, "")
     assert run("split", "mine") == (0, "")
-    refused(run("train_classifier", AUDIT), 3, "data/code/train_classifier.txt", "dvc repro")
+    refused(
+        run("train_classifier", AUDIT), 3, f"data/code/train_classifier/{AUDIT}.txt", "dvc repro"
+    )
 
 
 def test_images_without_masks_are_audited_to_the_report(run, checkout):

@@ -37,9 +37,9 @@ def test_every_stage_depends_on_its_code(stages):
         if name == "code":
             assert body(stage)["deps"] == ["saliency_audit", "tasks"]
             continue
-        choice = "${item.method}" if name == "explain" else None
-        assert places.code(name, choice).as_posix() in body(stage)["deps"], name
-    assert {*code.STAGES, "explain", "code"} == set(stages)
+        choice = {"explain": "${item.method}", "ingest": "${key}", "train_classifier": "${key}"}
+        assert places.code(name, choice.get(name)).as_posix() in body(stage)["deps"], name
+    assert {*code.STAGES, *code.CHOOSING, "code"} == set(stages)
 
 
 def test_every_stage_declares_the_parameters_that_dvc_watches(stages):
