@@ -10,7 +10,9 @@ uses is imported inside the function that uses it.
 - ``measures``: saliency maps to numbers;
 - ``faithfulness``: what a map says of the model it explains, by asking the model again;
 - ``statistics``: many numbers to one statement;
-- ``quality``: copies, masks that cannot be their image's, what stands apart, drift.
+- ``quality``: copies, masks that cannot be their image's, what stands apart, drift;
+- ``plugins``: what other distributions register, by entry point;
+- ``testing``: the checks that every method, dataset and architecture passes, a third party's too.
 
 Importing this package imports nothing heavy.
 """

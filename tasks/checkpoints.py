@@ -16,17 +16,18 @@ from tasks import places
 from tasks.artifacts import file_sha256
 
 
-def checkpoint(stage: str, name: str, inputs: Iterable[Path], parameters: Any) -> Path:
+def checkpoint(stage: str, name: str, inputs: Iterable[Path], parameters: Any, code: Path) -> Path:
     """Give the file of a training's state; those of its former versions are removed.
 
-    ``inputs``: files that the training reads; ``parameters``: anything JSON can hold.
+    ``inputs``: files that the training reads; ``parameters``: anything JSON can hold; ``code``:
+    the digests of its modules.
     """
     import torch
 
     content = {
         "inputs": [file_sha256(path) for path in inputs],
         "parameters": parameters,
-        "code": file_sha256(places.code(stage)),
+        "code": file_sha256(code),
         "torch": str(torch.__version__),
     }
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]

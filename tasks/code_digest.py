@@ -36,6 +36,11 @@ class Code:
         )
         self._digest = cache(self._digest_of)
 
+    @property
+    def modules(self) -> set[str]:
+        """The dotted names of all modules and packages."""
+        return set(self._graph.modules)
+
     def closure(self, modules: Iterable[str]) -> list[str]:
         """Give all modules that some modules import, themselves included, sorted."""
         found = set(modules)

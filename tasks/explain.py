@@ -15,7 +15,12 @@ import torch
 
 from saliency_audit.attribution.maps import StoredMap, quantise
 from saliency_audit.attribution.method import Explainer, Method
-from saliency_audit.attribution.registry import method_digest, method_from_parameters
+from saliency_audit.attribution.registry import (
+    method_digest,
+    method_from_parameters,
+    method_kind,
+    method_plugin,
+)
 from saliency_audit.compute import Compute
 from saliency_audit.datasets.encoding import decode_image
 from saliency_audit.models.training import as_pixels
@@ -23,6 +28,7 @@ from tasks import places
 from tasks.artifacts import file_sha256, read_columns, read_rows, write_table
 from tasks.map_store import MapStore, map_store
 from tasks.models import load_classifier
+from tasks.pins import check_pin
 from tasks.stage import Context, Stage
 from tasks.tables.chosen import CHOSEN
 from tasks.tables.saliency import saliency
@@ -37,6 +43,7 @@ def run(context: Context, audit: str, method: str) -> None:
     kept = float(context.params.value("measures.kept_fraction"))
     compute = context.params.read("compute", Compute)
     compute.start()
+    check_pin("explain", method, method_plugin(method_kind(method, parameters)))
     chosen_method = method_from_parameters(method, parameters)
     classifier, card = load_classifier(audit)
     compute.prepare(classifier)
@@ -178,6 +185,7 @@ STAGE = Stage(
     ("audit", "method"),
     ("method.{method}", "measures.kept_fraction", "compute"),
     run,
+    chooses="methods",
     tables={"data/explain/<audit>/<method>.parquet": "tasks.tables.saliency:saliency"},
 )
 

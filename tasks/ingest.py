@@ -6,11 +6,13 @@ from collections import Counter
 from typing import Any
 
 from saliency_audit.datasets.encoding import encode_image, encode_mask, pixel_sha256
+from saliency_audit.datasets.registry import source_plugin
 from saliency_audit.datasets.sample import Description, Sample, SetAside
 from saliency_audit.datasets.set_aside import check_set_aside
 from tasks import places
 from tasks.artifacts import TableWriter, write_json, write_table
 from tasks.params import build_source
+from tasks.pins import check_pin
 from tasks.stage import Context, Stage
 from tasks.tables.images import IMAGES
 from tasks.tables.masks import MASKS
@@ -20,6 +22,7 @@ from tasks.tables.set_aside import SET_ASIDE
 def run(context: Context, dataset: str) -> None:
     """Write the images, masks and set-aside rows of a dataset, and its description."""
     source = build_source(dataset, context.params.value(f"datasets.{dataset}"))
+    check_pin("ingest", dataset, source_plugin(source.kind))
     description: Description = source.describe()
     folder = places.ingest(dataset)
     notes: Counter[str] = Counter()
@@ -104,7 +107,7 @@ STAGE = Stage(
         "data/ingest/<dataset>/masks.parquet": "tasks.tables.masks:MASKS",
         "data/ingest/<dataset>/set_aside.parquet": "tasks.tables.set_aside:SET_ASIDE",
     },
-    takes=("saliency_audit.datasets",),
+    chooses="datasets",
 )
 
 if __name__ == "__main__":

@@ -6,19 +6,27 @@ from typing import Any
 
 from saliency_audit.labelling import Labelling
 from saliency_audit.models.adoption import with_weights
+from saliency_audit.models.architectures import architecture_plugin
 from saliency_audit.models.classifier import Classifier
-from saliency_audit.models.specification import read_specification
+from saliency_audit.models.specification import ClassifierSpecification, read_specification
 from saliency_audit.models.weights import load_weights
+from saliency_audit.plugins import Plugin
 from tasks import places
 from tasks.artifacts import read_json
+from tasks.pins import check_pin
 
 
 def load_classifier(audit: str) -> tuple[Classifier, dict[str, Any]]:
-    """Build an audit's classifier with its weights; gives it with its model.json."""
+    """Build an audit's classifier with its weights; gives it with its model.json.
+
+    Raises ParameterError where a plugin builds its network, and another is installed than built it.
+    """
     folder = places.train_classifier(audit)
     card: dict[str, Any] = read_json(folder / "model.json")
+    specification = read_specification(folder / "model.yaml")
+    check_pin("train_classifier", audit, network_plugin(specification))
     classifier = with_weights(
-        read_specification(folder / "model.yaml"),
+        specification,
         folder,
         load_weights(folder / "weights.safetensors"),
         labels=tuple(card["labels"]),
@@ -27,3 +35,14 @@ def load_classifier(audit: str) -> tuple[Classifier, dict[str, Any]]:
     )
     classifier.eval()
     return classifier, card
+
+
+def network_plugin(specification: ClassifierSpecification) -> Plugin | None:
+    """Give the plugin that builds a classifier's network, or None; errors as of ``plugins.find``.
+
+    A trusted architecture has a name for the report alone.
+    """
+    adopt = specification.adopt
+    if adopt is not None and adopt.trusted_architecture is not None:
+        return None
+    return architecture_plugin(specification.architecture)

@@ -234,13 +234,17 @@ def named(path: str) -> Any:
 
 def build_source(dataset: str, raw: Any) -> Any:
     """Build the source of a dataset from its parameters, by their ``kind``."""
-    from saliency_audit.datasets.registry import SOURCES
+    from saliency_audit.datasets.registry import source_class, source_kinds
 
     key = f"datasets.{dataset}"
     if not isinstance(raw, Mapping) or "kind" not in raw:
-        raise ParameterError(f"{SOURCE}{key} has no kind: give one of {', '.join(SOURCES)}")
-    naming.refuse_unknown([raw["kind"]], SOURCES, f"{SOURCE}{key}.kind: unknown source ")
-    return build(named(SOURCES[raw["kind"]]), raw, key)
+        kinds = ", ".join(source_kinds())
+        raise ParameterError(f"{SOURCE}{key} has no kind: give one of {kinds}")
+    try:
+        source = source_class(str(raw["kind"]))
+    except ParameterError as error:
+        raise ParameterError(f"{SOURCE}{key}.kind: {error}") from None
+    return build(source, raw, key)
 
 
 def build_audit(audit: str, raw: Any) -> Any:

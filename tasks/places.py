@@ -16,9 +16,9 @@ CODE = DATA / "code"
 LOCAL = Path(".saliency")
 
 
-def code(stage: str, method: str | None = None) -> Path:
-    """Digests of the modules behind a stage; of ``explain`` there is one per method."""
-    return CODE / f"{stage}.txt" if method is None else CODE / stage / f"{method}.txt"
+def code(stage: str, subject: str | None = None) -> Path:
+    """Digests of the modules behind a stage, or behind it for one dataset, audit or method."""
+    return CODE / f"{stage}.txt" if subject is None else CODE / stage / f"{subject}.txt"
 
 
 def ingest(dataset: str) -> Path:

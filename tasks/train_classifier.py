@@ -24,6 +24,8 @@ from tasks import places
 from tasks.artifacts import partial, write_json, write_table
 from tasks.checkpoints import checkpoint
 from tasks.dataset import Data, Facts, open_data, read_facts
+from tasks.models import network_plugin
+from tasks.pins import Pin, check_pin
 from tasks.stage import Context, Stage
 from tasks.tables.history import HISTORY, rows
 
@@ -34,13 +36,17 @@ SPLITS = ("train", "tune", "calibrate", "test")
 
 @dataclass(frozen=True)
 class Subject:
-    """The classifier under audit: its entry in the registry, its dataset, how it is computed."""
+    """The classifier under audit: its entry in the registry, its dataset, how it is computed.
+
+    ``pin``: of the third party's code that builds its network, None where it is ours.
+    """
 
     audit: str
     folder: Path
     specification: ClassifierSpecification
     facts: Facts
     compute: Compute
+    pin: Pin | None = None
 
 
 def run(context: Context, audit: str) -> None:
@@ -49,7 +55,9 @@ def run(context: Context, audit: str) -> None:
     folder = places.CLASSIFIERS / context.params.value(f"audits.{audit}.classifier")
     compute = context.params.read("compute", Compute)
     compute.start()
-    subject = Subject(audit, folder, read_specification(folder / "model.yaml"), facts, compute)
+    specification = read_specification(folder / "model.yaml")
+    pin = check_pin("train_classifier", audit, network_plugin(specification))
+    subject = Subject(audit, folder, specification, facts, compute, pin)
     if subject.specification.adopt is not None:
         classifier = _adopt(subject)
         with open_data(facts, classifier.labels) as data:
@@ -87,6 +95,7 @@ def _train(subject: Subject, classifier: Classifier, data: Data, progress: Progr
             subject.folder / "model.yaml",
         ],
         asdict(subject.compute),
+        places.code("train_classifier", subject.audit),
     )
     return train(
         classifier,
@@ -122,9 +131,18 @@ def _write(subject: Subject, classifier: Classifier, data: Data, history: Histor
     for file in _needed(subject.specification):
         with partial(folder / file) as beside:
             shutil.copyfile(subject.folder / file, beside)
+    _write_pin(folder / "plugin.json", subject.pin)
     with write_table(HISTORY, folder / "history.parquet") as table:
         table.write_all(rows(history))
     write_json(folder / "model.json", card)
+
+
+def _write_pin(path: Path, pin: Pin | None) -> None:
+    """Leave word of a plugin, so that whatever builds its network reruns when that changes."""
+    if pin is None:
+        path.unlink(missing_ok=True)
+    else:
+        write_json(path, asdict(pin))
 
 
 def _needed(specification: ClassifierSpecification) -> list[str]:
@@ -151,6 +169,7 @@ STAGE = Stage(
     ("audit",),
     ("audits.{audit}.dataset", "audits.{audit}.classifier", "compute"),
     run,
+    chooses="audits",
     tables={"data/train_classifier/<audit>/history.parquet": "tasks.tables.history:HISTORY"},
 )
 

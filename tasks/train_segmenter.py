@@ -45,6 +45,7 @@ def run(context: Context, dataset: str) -> None:
             places.split(dataset) / "split.parquet",
         ],
         {"segmenter": asdict(parameters), "compute": asdict(compute)},
+        places.code("train_segmenter"),
     )
     with open_masked(facts) as data:
         history = train_segmenter(

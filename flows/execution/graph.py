@@ -94,9 +94,9 @@ def _efforts(root: Path, ordered: list[Any], graph: Any) -> dict[str, int]:
 
 def _code_changes(root: Path) -> dict[str, str]:
     """Say what stage ``code`` is about to change in its files, by their names."""
-    methods = params.read_tree(root / places.PARAMS)["methods"]
+    tree = params.read_tree(root / places.PARAMS)
     changes = {}
-    for path, text in code.code_texts(root, methods).items():
+    for path, text in code.code_texts(root, tree).items():
         # A file that is not there yet is a reason that DVC gives itself.
         former = (root / path).read_text("utf-8") if (root / path).is_file() else text
         if former != text:

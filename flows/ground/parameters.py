@@ -18,6 +18,7 @@ from tasks.params import (
     read_tree,
     refuse_unknown,
 )
+from tasks.plugins import check_pins
 
 
 def check_parameters(root: Path) -> None:
@@ -40,6 +41,7 @@ def check_tree(root: Path, tree: Mapping[str, Any]) -> None:
     _check_encoder(tree["segmenter"])
     for gate, bounds in tree["quality"].items():
         _check_severities(gate, bounds.get("severity", {}))
+    check_pins(root, tree)
 
 
 def read_sources(tree: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The methods by name, and the digest of one with all its parameters.
 
 Classes are named, not imported: choosing one does not load the others, and
-checking the parameters of ours loads no torch.
+checking the parameters of ours loads no torch. Those of other distributions
+are found by entry point, as ``saliency_audit.plugins`` says.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import hashlib
 import importlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from typing import Any, cast
 
+from saliency_audit import plugins
 from saliency_audit.attribution.method import Method
 from saliency_audit.attribution.parameters import described
 from saliency_audit.errors import ParameterError
@@ -35,12 +37,34 @@ REFERENCES: Mapping[str, str] = {
 CAPTUM = "captum:"
 
 
+def method_names() -> list[str]:
+    """Give the names of all methods, sorted: those of this package and those of plugins."""
+    return sorted({*METHODS, *plugins.names(plugins.METHODS)})
+
+
+def method_plugin(kind: str) -> plugins.Plugin | None:
+    """Give the plugin that registers a method, or None; errors as of ``plugins.find``."""
+    return plugins.find(plugins.METHODS, kind, {*METHODS, *REFERENCES})
+
+
+def method_kind(name: str, parameters: Mapping[str, object]) -> str:
+    """Give what implements a method: a name of ``method_names``, or its ``class``.
+
+    Errors as of ``method_from_parameters``, of an unknown name or class.
+
+    >>> method_kind("rise", {}), method_kind("rise_plain", {"class": "rise"})
+    ('rise', 'rise')
+    """
+    return _resolve(name, parameters)[0]
+
+
 def method_from_parameters(name: str, parameters: Mapping[str, object]) -> Method:
     """Build a method from its name and its parameters, as under ``method.<name>`` in params.yaml.
 
-    A name of ``METHODS`` stands for itself. Any other name needs the parameter ``class``: one of
-    ``METHODS`` or ``REFERENCES``, or ``captum:<Class>``. Raises ParameterError for an unknown
-    name, class or parameter (naming the nearest right one), a wrong type or a wrong range.
+    A name of ``method_names`` stands for itself. Any other name needs the parameter ``class``: one
+    of those or of ``REFERENCES``, or ``captum:<Class>``. Raises ParameterError for an unknown name,
+    class or parameter (naming the nearest right one), a wrong type or a wrong range, and for a
+    plugin that cannot be imported or is no method.
 
     >>> method_from_parameters("rise", {"samples": 100}).cost().forward
     100
@@ -59,7 +83,7 @@ def method_from_parameters(name: str, parameters: Mapping[str, object]) -> Metho
 def parameters_schema(name: str, kind: str | None = None) -> dict[str, dict[str, object]]:
     """Give the type and the default of each parameter that a method takes, by its key.
 
-    ``kind``: its ``class``, for a name that is not of ``METHODS``. Errors as of
+    ``kind``: its ``class``, for a name that is not of ``method_names``. Errors as of
     ``method_from_parameters``.
 
     >>> parameters_schema("rise")["samples"]
@@ -90,9 +114,10 @@ def method_digest(name: str, parameters: Mapping[str, object]) -> str:
     """
     kind, _ = _resolve(name, parameters)
     method = cast("Any", method_from_parameters(name, parameters))
-    canonical = json.dumps(
-        {"class": kind, "parameters": asdict(method)}, sort_keys=True, separators=(",", ":")
-    )
+    content: dict[str, object] = {"class": kind, "parameters": asdict(method)}
+    if (plugin := method_plugin(kind)) is not None:
+        content["distribution"] = plugin.distribution
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -104,7 +129,7 @@ def _resolve(name: str, parameters: Mapping[str, object]) -> tuple[str, dict[str
         )
     rest = dict(parameters)
     kind = rest.pop("class", None)
-    if name in METHODS:
+    if name in METHODS or method_plugin(name) is not None:
         if kind is not None and kind != name:
             raise ParameterError(
                 f"class is {kind!r}, but {name} is a method of its own: use another name for it"
@@ -112,15 +137,20 @@ def _resolve(name: str, parameters: Mapping[str, object]) -> tuple[str, dict[str
         return name, rest
     if kind is None:
         raise ParameterError(
-            f"unknown method {name!r}: {hint(name, METHODS)} (a method of another library needs "
-            "its `class`, such as captum:IntegratedGradients)"
+            f"unknown method {name!r}: {hint(name, method_names())} (a method of another library "
+            "needs its `class`, such as captum:IntegratedGradients)"
         )
     if not isinstance(kind, str):
         raise ParameterError(f"class is {kind!r}: give a text such as captum:IntegratedGradients")
-    if kind not in METHODS and kind not in REFERENCES and not kind.startswith(CAPTUM):
-        known = [*METHODS, *REFERENCES, "captum:<Class>"]
+    if not _is_kind(kind):
+        known = [*method_names(), *REFERENCES, "captum:<Class>"]
         raise ParameterError(f"class is {kind!r}: {hint(kind, known)}")
     return kind, rest
+
+
+def _is_kind(kind: str) -> bool:
+    known = kind in METHODS or kind in REFERENCES or kind.startswith(CAPTUM)
+    return known or method_plugin(kind) is not None
 
 
 def _captum() -> Any:
@@ -129,5 +159,18 @@ def _captum() -> Any:
 
 
 def _dataclass(kind: str) -> type[Any]:
+    plugin = method_plugin(kind)
+    if plugin is not None:
+        return _of_plugin(plugin)
     module, _, name = (METHODS.get(kind) or REFERENCES[kind]).partition(":")
     return cast("type[Any]", getattr(importlib.import_module(module), name))
+
+
+def _of_plugin(plugin: plugins.Plugin) -> type[Any]:
+    found = plugin.load()
+    if not (isinstance(found, type) and issubclass(found, Method) and is_dataclass(found)):
+        raise ParameterError(
+            f"{plugin} is no method: have it name a frozen dataclass that is a "
+            "saliency_audit.attribution.method.Method"
+        )
+    return found

@@ -215,11 +215,11 @@ class Shap(ExpectedGradients):
             yield line_points(offset, start, count), chosen
 
     def cost(self) -> Cost:
-        """Count a pass per path, shared by the labels, a backward pass per label, and the image's.
+        """Count a pass per path and the image's, shared by the labels; of each label all go back.
 
         The background's own forward passes, once per explainer, are not counted.
         """
-        return Cost(forward=self.samples + 1, backward=self.samples)
+        return Cost(forward=self.samples + 1, backward=self.samples + 1)
 
 
 def attributed(phi: NDArray[np.float64], sign: Sign, gain: float) -> RawMap:

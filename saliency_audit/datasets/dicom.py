@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from saliency_audit.datasets.decoding import UnusableFile, spread
+
 
 def is_dicom(path: Path) -> bool:
     """Say whether a file is DICOM, by its mark after the preamble (PS3.10, 7.1)."""
@@ -28,8 +30,6 @@ def read_dicom(path: Path, max_pixels: int) -> tuple[NDArray[np.uint8], tuple[st
     Raises UnusableFile for a file without pixels or with more than ``max_pixels``.
     """
     from pydicom import dcmread
-
-    from saliency_audit.datasets.image_files import UnusableFile
 
     data = dcmread(path)
     if "PixelData" not in data:
@@ -64,8 +64,6 @@ def _colour(data: Any, pixels: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _grey(data: Any, pixels: NDArray[Any]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
-
-    from saliency_audit.datasets.image_files import spread
 
     notes: tuple[str, ...] = ()
     padding = _padding(data, pixels)

@@ -16,10 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from saliency_audit.datasets.decoding import UnusableFile, spread
+from saliency_audit.datasets.dicom import is_dicom, read_dicom
 from saliency_audit.datasets.mask_scaling import Mask, mask_notes, scale_mask
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+__all__ = ["FORMATS", "MAX_PIXELS", "Picture", "UnusableFile", "read_mask", "read_picture"]
 
 #: The file formats read besides DICOM: Pillow knows others that run programs.
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
@@ -27,14 +31,6 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 MAX_PIXELS = 1 << 26
 #: The EXIF tag that says how a camera was held.
 ORIENTATION = 0x0112
-
-
-class UnusableFile(Exception):  # noqa: N818 - it says what the file is, and never reaches a person
-    """A file cannot be used; ``reason`` in one word, ``detail`` with what to do."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason, self.detail = reason, detail
 
 
 @dataclass(frozen=True)
@@ -59,8 +55,6 @@ def read_picture(path: Path, size: tuple[int, int]) -> Picture:
     first. Shrunk by area averages, enlarged bilinearly. Raises UnusableFile with the reason
     ``image_missing``, ``image_truncated``, ``image_unreadable`` or ``image_too_large``.
     """
-    from saliency_audit.datasets.dicom import is_dicom, read_dicom
-
     with _guarded(path, "image"):
         if is_dicom(path):
             array, notes = read_dicom(path, MAX_PIXELS)
@@ -165,19 +159,6 @@ def _eight_bit(image: Image) -> tuple[Image, tuple[str, ...]]:
         values, notes = spread(np.asarray(image).astype(np.float64))
         return _from_array(values), notes
     return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"), ()
-
-
-def spread(values: NDArray[np.float64]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """Spread values of any range over 0 to 255, uint8; raises UnusableFile where none is finite.
-
-    >>> spread(np.array([[0.0, 500.0, 1000.0]]))
-    (array([[  0, 128, 255]], dtype=uint8), ('scaled_min_max',))
-    """
-    if not np.isfinite(values).all():
-        raise UnusableFile("unreadable", "it holds values that are not finite: export it again")
-    low, high = float(values.min()), float(values.max())
-    scaled = (values - low) / ((high - low) or 1.0) * 255
-    return np.floor(scaled + 0.5).astype(np.uint8), ("scaled_min_max",)
 
 
 def _from_array(array: NDArray[np.uint8]) -> Image:

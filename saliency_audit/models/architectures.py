@@ -1,17 +1,20 @@
 """Networks by name, with an output per label: what a classifier or a reader of weights builds on.
 
-Three families: ``cnn``, the small network of the XAIMed paper; the CNNs of
-torchvision by their own names; ``timm:<name>`` for those of timm.
+Four families: ``cnn``, the small network of the XAIMed paper; the CNNs of
+torchvision by their own names; ``timm:<name>`` for those of timm; and those
+that other distributions register by entry point (``saliency_audit.plugins``).
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from saliency_audit import plugins
 from saliency_audit.errors import ModelError, ParameterError
 from saliency_audit.naming import hint
 from saliency_audit.ranges import check_at_least
@@ -77,8 +80,9 @@ def build(
 
     ``input_size``: (h, w) of the images it will see, in pixels; ``pretrained``: start from the
     ImageNet weights of torchvision or timm, all but the last layer; ``seed``: of the random
-    weights, the same bytes for the same seed. Raises ParameterError for an unknown name or a
-    wrong number, ModelError where pretrained weights cannot be had or the images are too small.
+    weights, the same bytes for the same seed. Raises ParameterError for an unknown name, a wrong
+    number, or a plugin that cannot be imported; ModelError where pretrained weights cannot be had
+    or the images are too small.
 
     >>> build("cnn", 2, (50, 50)).fc1.in_features  # 12 · 12 · 32, as in the paper
     4608
@@ -87,6 +91,7 @@ def build(
     saliency_audit.errors.ParameterError: unknown architecture 'cnm': did you mean cnn?
     """
     check_at_least(1, outputs=outputs, in_channels=in_channels)
+    plugin = architecture_plugin(architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if architecture == "cnn":
@@ -95,7 +100,9 @@ def build(
                     "architecture cnn has no pretrained weights: set pretrained: false"
                 )
             return Cnn(outputs, input_size, in_channels)
-        if architecture.startswith(TIMM):
+        if plugin is not None:
+            network = _of_plugin(plugin, outputs, input_size, pretrained, in_channels)
+        elif architecture.startswith(TIMM):
             network = _timm(architecture, outputs, pretrained, in_channels)
         else:
             network = _torchvision(architecture, outputs, pretrained, in_channels)
@@ -108,7 +115,7 @@ def check_architecture(architecture: str) -> None:
 
     >>> check_architecture("cnn")
     """
-    if architecture == "cnn":
+    if architecture == "cnn" or architecture_plugin(architecture) is not None:
         return
     if architecture.startswith(TIMM):
         import timm
@@ -118,12 +125,53 @@ def check_architecture(architecture: str) -> None:
             said = hint(name, timm.list_models())
             raise ParameterError(f"unknown architecture {architecture!r}: {said}")
         return
+    known = _of_torchvision()
+    if architecture not in known:
+        own = ["cnn", *plugins.names(plugins.ARCHITECTURES), *known, "timm:<name>"]
+        raise ParameterError(f"unknown architecture {architecture!r}: {hint(architecture, own)}")
+
+
+def architecture_plugin(architecture: str) -> plugins.Plugin | None:
+    """Give the plugin that registers an architecture, or None; errors as of ``plugins.find``.
+
+    The names of torchvision count as built in.
+    """
+    own: list[str] = ["cnn"]
+    if architecture in plugins.names(plugins.ARCHITECTURES) and architecture != "cnn":
+        own += _of_torchvision()
+    if architecture.startswith(TIMM):
+        return None
+    return plugins.find(plugins.ARCHITECTURES, architecture, own)
+
+
+def _of_torchvision() -> list[str]:
     from torchvision import models
 
-    known = [name for name in models.list_models(models) if not name.startswith(TRANSFORMERS)]
-    if architecture not in known:
-        said = hint(architecture, ["cnn", *known, "timm:<name>"])
-        raise ParameterError(f"unknown architecture {architecture!r}: {said}")
+    return [name for name in models.list_models(models) if not name.startswith(TRANSFORMERS)]
+
+
+def _of_plugin(
+    plugin: plugins.Plugin,
+    outputs: int,
+    input_size: tuple[int, int],
+    pretrained: bool,
+    in_channels: int,
+) -> nn.Module:
+    make = plugin.load()
+    options = {"pretrained": True} if pretrained else {}
+    try:
+        taken = inspect.signature(make)
+        if pretrained and "pretrained" not in taken.parameters:
+            raise ParameterError(f"{plugin} has no pretrained weights: set pretrained: false")
+        taken.bind(outputs, input_size, in_channels, **options)
+    except TypeError as error:
+        raise ParameterError(
+            f"{plugin} cannot be called with outputs, input_size and in_channels: {error}"
+        ) from None
+    network = make(outputs, input_size, in_channels, **options)
+    if not isinstance(network, nn.Module):
+        raise ParameterError(f"{plugin} gives no torch.nn.Module: have it return the network")
+    return network
 
 
 def _torchvision(architecture: str, outputs: int, pretrained: bool, in_channels: int) -> nn.Module:

@@ -216,7 +216,8 @@ def registered() -> None:
     (folder / "model.yaml").write_text(MODEL, "utf-8")
     # What `tasks.code` would write: checkpoints and the store of maps are found by it.
     explaining = [f"explain/{method}" for method in METHODS]
-    for name in ("train_classifier", "train_segmenter", *explaining):
+    training = [f"train_classifier/{subject.audit}" for subject in SUBJECTS.values()]
+    for name in (*training, "train_segmenter", *explaining):
         path = Path("data/code") / f"{name}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("one and the same code in all trials\n", "utf-8")

@@ -114,7 +114,10 @@ def test_a_stage_without_what_it_needs_names_the_file(run, checkout):
     assert run("ingest", "mine") == (0, "")
     assert run("split", "mine") == (0, "")
     refused(
-        run("train_classifier", AUDIT), 3, "data/code/train_classifier.txt", "saliency-audit run"
+        run("train_classifier", AUDIT),
+        3,
+        f"data/code/train_classifier/{AUDIT}.txt",
+        "saliency-audit run",
     )
 
 

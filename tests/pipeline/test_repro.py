@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tasks import places
+from tasks.code import choosing
 from tests.pipeline.conftest import RAN
 
 AUDIT = "phantom_skin-tiny"
@@ -90,7 +91,7 @@ def test_what_a_stage_runs_is_what_it_depends_on(audited, stage, arguments):
     """Python itself says which modules a stage has imported."""
     found = audited.call(sys.executable, "-X", "importtime", "-m", f"tasks.{stage}", *arguments)
     imported = set(re.findall(r"\| +((?:tasks|saliency_audit)[\w.]*)$", found.stderr, re.M))
-    choice = arguments[1] if stage == "explain" else None
+    choice = arguments[-1] if stage in choosing() else None
     lines = (audited.path / places.code(stage, choice)).read_text().splitlines()
     assert "saliency_audit.errors" in imported
     assert imported <= {line.split()[1] for line in lines}

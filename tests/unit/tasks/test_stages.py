@@ -91,9 +91,13 @@ def test_every_section_of_params_yaml_is_read_by_a_stage(section):
 def test_it_depends_on_its_code(name):
     if name == code.STAGE.name:
         assert body(name)["deps"] == ["saliency_audit", "tasks"]
+        assert {stage.chooses for stage in STAGES.values() if stage.chooses} == set(
+            code.STAGE.params
+        )
         return
-    method = "<method>" if "method" in STAGES[name].arguments else None
-    needed = places.code(name, method).as_posix()
+    stage = STAGES[name]
+    subject = f"<{stage.arguments[-1]}>" if stage.chooses else None
+    needed = places.code(name, subject).as_posix()
     assert needed in [known(dep, name) for dep in body(name)["deps"]], (
         f"{name} in dvc.yaml lacks the dependency {needed}: a change to its code would not rerun it"
     )
