@@ -68,8 +68,8 @@ HAM10000 = Paper(
     {"akiec": 327, "bcc": 514, "bkl": 1099, "df": 115, "mel": 1113, "nv": 6705, "vasc": 142},
     10015,
     (
-        Reference("a disc at the centre, blind to the image", "0.247", "0.284"),
-        Reference("the highest that any map could have", "0.297", ""),
+        Reference("a disc at the centre, blind to the image", "0.249", "0.286"),
+        Reference("the highest that any map could have", "0.298", ""),
         Reference("a random map", "0.040", ""),
         Reference("Grad-CAM of an untrained CNN", "0.07 to 0.10", ""),
     ),

@@ -42,9 +42,9 @@ def test_a_disc_in_the_centre_beats_the_papers_best_cell(lesions, distinct):
     original = np.mean([iou(top, lesion) for lesion in lesions])
     segx = np.mean([iou(segx_explanation(disc, lesion, 0.05), lesion) for lesion in lesions])
     ceiling = np.mean([iou_ceiling(0.05, lesion.mean()) for lesion in lesions])
-    assert original == pytest.approx(0.247, abs=0.02)
-    assert segx == pytest.approx(0.284, abs=0.025)
-    assert ceiling == pytest.approx(0.297, abs=0.025)
+    assert original == pytest.approx(0.249, abs=0.02)
+    assert segx == pytest.approx(0.286, abs=0.025)
+    assert ceiling == pytest.approx(0.298, abs=0.025)
     assert segx <= ceiling + 1e-12
 
 
