@@ -19,7 +19,7 @@ from saliency_audit.progress import silent
 from tasks import map_store, places
 from tasks.artifacts import read_json, write_table
 from tasks.models import load_classifier
-from tasks.params import Parameters
+from tasks.params import Parameters, read_tree
 from tasks.plugins import write_pins
 from tasks.stage import Context
 from tasks.tables.chosen import CHOSEN
@@ -39,8 +39,6 @@ OTHERS = {
 @pytest.fixture
 def tree(checkout):
     """Thirty discs, their network, their method and one of ours."""
-    from tasks.params import read_tree
-
     tree = read_tree(checkout / "params.yaml")
     given = {"kind": "their_discs", "source": "params.yaml", "images": 30, "size": [16, 16]}
     return {
