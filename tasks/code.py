@@ -33,7 +33,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "check_results": (),
     "summarise": (),
     "check_drift": (),
-    "report": (),
+    "report": ("saliency_audit.attribution",),
     "index": (),
 }
 #: Folders of files, no modules, that a stage reads.
