@@ -89,7 +89,7 @@ class Method(Checked, ABC):
     @property
     def words(self) -> str:
         """Its parameters as a report says them."""
-        return in_words(self)
+        return in_words(self) or "no parameters"
 
     @property
     def needs_background(self) -> bool:
