@@ -12,8 +12,8 @@ from __future__ import annotations
 import math
 import types
 import typing
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, fields, is_dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, asdict, fields, is_dataclass
 from enum import Enum
 from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar, Union, cast
@@ -99,9 +99,13 @@ def read_parameter(kind: type[Any], name: str, value: object, key: str) -> Any:
     return default if default is not MISSING and found == default else found
 
 
-@lru_cache(maxsize=256)
 def parameter_types(kind: type[Any]) -> Mapping[str, Any]:
     """Give the declared type of each parameter of a dataclass, with its range."""
+    return _types(cast("Any", kind))
+
+
+@lru_cache(maxsize=256)
+def _types(kind: Any) -> Mapping[str, Any]:
     hints = typing.get_type_hints(kind, include_extras=True)
     return {field.name: hints[field.name] for field in fields(kind) if field.init}
 
@@ -113,8 +117,12 @@ def parameter_defaults(kind: type[Any]) -> dict[str, object]:
     }
 
 
-@lru_cache(maxsize=256)
 def _defaults(kind: type[Any]) -> Mapping[str, Any]:
+    return _kept_defaults(cast("Any", kind))
+
+
+@lru_cache(maxsize=256)
+def _kept_defaults(kind: Any) -> Mapping[str, Any]:
     return {field.name: _default(field) for field in fields(kind) if field.init}
 
 
@@ -252,6 +260,30 @@ def shown(value: object) -> str:
     """
     text = repr(list(value) if isinstance(value, tuple) else value)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def in_words(parameters: Any) -> str:
+    """Give a dataclass of parameters as a list of names and values.
+
+    >>> from saliency_audit.quality.drift import DriftParameters
+    >>> in_words(DriftParameters())
+    'alpha 0.01, distance 0.1, psi 0.1, groups 20'
+    """
+    return ", ".join(_flat(asdict(parameters), ""))
+
+
+def _flat(values: Mapping[str, Any], within: str) -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{within}{name}.")
+        else:
+            yield f"{within}{name.replace('_', ' ')} {_said(value)}"
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return " ".join(map(_said, value))
+    return "none" if value is None else _LITERALS[value] if isinstance(value, bool) else f"{value}"
 
 
 def spoken(wanted: Any) -> str:

@@ -52,7 +52,7 @@ def code_texts(root: Path, tree: Mapping[str, Any]) -> dict[Path, str]:
     for name, stage in read_stages(root).items():
         if name == STAGE.name:
             continue
-        own = _modules(name, root)
+        own = [*_modules(name, root), *(m for p in stage.takes for m in code.within(p))]
         if not stage.chooses:
             texts[places.code(name)] = _joined(_lines(code, root, stage, own))
             continue

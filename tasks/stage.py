@@ -58,10 +58,10 @@ class Declaration:
     ``name``: its name in dvc.yaml; ``arguments``: what its command takes (``audit``, ``dataset``,
     ``method``); ``params``: the dotted keys it reads, with the arguments in braces, the same as
     its ``params`` there; ``tables``: the Parquet files it writes, each with its declaration as
-    ``module:name`` (in a path ``<audit>`` stands for any); ``chooses``: the section of
-    params.yaml by whose keys it takes modules, which no look at imports sees: its code is then a
-    file for each key; ``files``: folders of files, no modules, that it
-    reads; ``checks``: what makes it a gate.
+    ``module:name`` (in a path ``<audit>`` stands for any); ``takes``: packages of which it takes
+    modules by name, which no look at imports sees; ``chooses``: the section of params.yaml of which
+    it is given one key, and takes the module behind it: its code is then a file for each key;
+    ``files``: folders of files, no modules, that it reads; ``checks``: what makes it a gate.
 
     All of it is written as literals: ``tasks.stages`` reads it without running the module.
     """
@@ -71,6 +71,7 @@ class Declaration:
     params: tuple[str, ...]
     _: KW_ONLY
     tables: Mapping[str, str] = field(default_factory=dict)
+    takes: tuple[str, ...] = ()
     chooses: str = ""
     files: tuple[str, ...] = ()
     checks: Checks | None = None

@@ -126,6 +126,8 @@ def _write(subject: Subject, classifier: Classifier, data: Data, history: Histor
         history=history,
         description=subject.specification.description,
     )
+    if subject.specification.train is not None:
+        card["trained_with"] = asdict(subject.specification.train)
     with partial(folder / "weights.safetensors") as beside:
         save_weights(beside, state)
     for file in _needed(subject.specification):

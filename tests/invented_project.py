@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +73,7 @@ class Project:
                 for audit in self.audits
             },
             "methods": list(self.methods),
+            "method": {method: {} for method in self.methods},
             "measures": {"kept_fraction": 0.05, "control_seed": 0},
             "agreement": {
                 "grid": 3,
@@ -261,6 +262,8 @@ class Project:
         channels = {"single": ["*"], "per_label": list(self.labels), "none": []}[self.masks]
         with write_table(HISTORY, folder / "history.parquet") as table:
             table.write_all(self._epochs() if channels else [])
+        from saliency_audit.models.segmenter import SegmenterParameters
+
         quality = {
             channel: {
                 "images": 18,
@@ -272,7 +275,12 @@ class Project:
             }
             for channel in channels
         }
-        card = {"status": "trained", "channels": channels, "quality": {"test": quality}}
+        card = {
+            "status": "trained",
+            "channels": channels,
+            "quality": {"test": quality},
+            "parameters": asdict(SegmenterParameters()),
+        }
         none = {"status": "no_masks", "channels": []}
         write_json(folder / "model.json", card if channels else none)
 
@@ -286,10 +294,18 @@ class Project:
             }
 
     def _audit(self, audit, ids, groups, owned, drawn, splits, rng) -> None:
+        from saliency_audit.models.specification import TrainSpecification
+
         folder = places.train_classifier(audit)
         with write_table(HISTORY, folder / "history.parquet") as table:
             table.write_all(self._epochs())
-        card = {"architecture": "cnn", "origin": "trained", "digest": "d1", "parameters": 1234}
+        card = {
+            "architecture": "cnn",
+            "origin": "trained",
+            "digest": "d1",
+            "parameters": 1234,
+            "trained_with": asdict(TrainSpecification()),
+        }
         write_json(folder / "model.json", card)
         rows = list(self._predictions(ids, groups, owned, splits, rng))
         folder = places.predict(audit)

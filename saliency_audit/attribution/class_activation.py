@@ -86,6 +86,11 @@ class ClassActivation(Method):
 
     block: Text | None = None
 
+    @property
+    def words(self) -> str:
+        """Which activations are read."""
+        return f"activations of {self.block or 'the last convolutional block'}"
+
     @staticmethod
     @abstractmethod
     def weigh(activations: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:

@@ -66,6 +66,21 @@ class Lime(Perturbation):
     max_dist: Positive = 200
     ratio: Share = 0.2
 
+    @property
+    def words(self) -> str:
+        """How many samples, of which superpixels, and how they are weighed.
+
+        >>> Lime().words
+        '333 orthogonal samples of the probability, kernel width 0.25, ridge penalty 1; superpixels
+        by quickshift at 224 pixels, kernel 4, distance 200, ratio 0.2; seed 0'
+        """
+        return (
+            f"{self.samples:,} {self.design} samples of the {self.score}, kernel width "
+            f"{self.kernel_width:g}, ridge penalty {self.alpha:g}; superpixels by quickshift at "
+            f"{self.segmentation_size} pixels, kernel {self.kernel_size:g}, distance "
+            f"{self.max_dist:g}, ratio {self.ratio:g}; seed {self.seed}"
+        )
+
     def _quickshift(self) -> Quickshift:
         return Quickshift(self.segmentation_size, self.kernel_size, self.max_dist, self.ratio)
 

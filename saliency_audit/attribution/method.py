@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saliency_audit.errors import DataError, ParameterError
-from saliency_audit.parameters import Checked
+from saliency_audit.parameters import Checked, in_words
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,6 +85,11 @@ class Method(Checked, ABC):
     The map of an image depends on its pixels, its key, the label and the parameters, never on
     the images beside it, nor on the other labels asked.
     """
+
+    @property
+    def words(self) -> str:
+        """Its parameters as a report says them."""
+        return in_words(self) or "no parameters"
 
     @property
     def needs_background(self) -> bool:

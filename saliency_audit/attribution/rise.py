@@ -72,6 +72,21 @@ class Rise(Perturbation):
         if self.estimator == "plain" and self.score == "logit":
             raise ParameterError("estimator plain sums scores: give it score probability")
 
+    @property
+    def words(self) -> str:
+        """How many masks, of how many cells, and what is made of them.
+
+        >>> Rise().words
+        '512 orthogonal masks of 7×7 cells, centred estimator of the probability, seed 0'
+        """
+        cells = f"{self.grid}×{self.grid} cells"  # noqa: RUF001
+        if self.visible != 0.5:
+            cells += f", each visible with probability {self.visible:g}"
+        return (
+            f"{self.samples:,} {self.design} masks of {cells}, {self.estimator} estimator of the "
+            f"{self.score}, seed {self.seed}"
+        )
+
     def explain_image(
         self,
         classifier: Classifier,

@@ -51,6 +51,16 @@ class ExpectedGradients(Method):
     seed: Seed = 0
 
     @property
+    def words(self) -> str:
+        """How many paths, and which evidence the map shows."""
+        return f"{self.samples:,} random paths per image, {self.evidence}, seed {self.seed}"
+
+    @property
+    def evidence(self) -> str:
+        """Which evidence the map shows."""
+        return "evidence for the label" if self.sign == "positive" else "evidence of either sign"
+
+    @property
     def needs_background(self) -> bool:
         """That it does: attributions are against it."""
         return True
@@ -142,6 +152,15 @@ class Shap(ExpectedGradients):
     #: With the image itself, three batches of 32; as near to the limit as 200 independent ones.
     samples: int = 95
     design: Literal["independent", "balanced"] = "balanced"
+
+    @property
+    def words(self) -> str:
+        """How many paths, how they are drawn, and which evidence the map shows.
+
+        >>> Shap().words
+        '95 balanced paths per image, evidence for the label, seed 0'
+        """
+        return f"{self.samples:,} {self.design} paths per image, {self.evidence}, seed {self.seed}"
 
     def attributor(self, classifier: Classifier, baselines: Tensor, compute: Compute) -> Attribute:
         """Give what computes expected gradients, in batches of paths that all labels share."""

@@ -55,6 +55,19 @@ class SplitParameters(Checked):
                 f"train + validation + test is {total}: give percents that add up to 100"
             )
 
+    @property
+    def words(self) -> str:
+        """What share goes where, and what is kept together.
+
+        >>> SplitParameters().words
+        '70 % train, 10 % tune and calibrate, 20 % test; whole patients or lesions; seed 0'
+        """
+        together = "whole patients or lesions" if self.by == "group" else "image by image"
+        return (
+            f"{self.train} % train, {self.validation} % tune and calibrate, {self.test} % test; "
+            f"{together}; seed {self.seed}"
+        )
+
     def shares(self) -> Counts:
         """Share of each of ``SPLITS``, in half percents, so that half of 5 % is exact."""
         return np.array([2 * self.train, 2 * self.test, self.validation, self.validation])

@@ -8,7 +8,6 @@ from typing import Any
 
 from tasks import places
 from tasks.artifacts import partial, write_json
-from tasks.audits import MeasureParameters
 from tasks.params import Parameters
 from tasks.report.agreement_section import agreement_section
 from tasks.report.certainty_section import certainty_section
@@ -18,6 +17,7 @@ from tasks.report.gallery_section import colour_bar, gallery_section
 from tasks.report.headline import Answer, answers, subject
 from tasks.report.inputs import AuditSummary, Inputs, read_inputs
 from tasks.report.localisation_section import localisation_section
+from tasks.report.making import Making
 from tasks.report.maps_section import maps_section, provenance_section
 from tasks.report.metrics import metrics
 from tasks.report.page import render
@@ -43,8 +43,8 @@ Head = tuple[AuditSummary, str, Sequence[Answer]]
 
 def run(context: Context, dataset: str) -> None:
     """Write a dataset's page, tables, metrics and plots, and what the index needs of it."""
-    kept = context.params.read("measures", MeasureParameters).kept_fraction
-    inputs = read_inputs(dataset, audits_of(dataset, context.params), kept)
+    making = Making.read(context.params)
+    inputs = read_inputs(dataset, audits_of(dataset, context.params), making)
     heads: list[Head] = [(a, subject(a), answers(inputs, a)) for a in inputs.audits]
     sections = []
     for done, make in enumerate(SECTIONS):
@@ -117,8 +117,9 @@ def write_folder(folder: Path, files: dict[str, str]) -> None:
 STAGE = Stage(
     "report",
     ("dataset",),
-    ("audits", "measures"),
+    ("audits", "measures", "split", "methods", "method"),
     run,
+    takes=("saliency_audit.attribution",),
     files=("tasks/report/templates",),
 )
 

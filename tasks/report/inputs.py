@@ -10,6 +10,7 @@ from saliency_audit.errors import DataError
 from tasks import places
 from tasks.artifacts import read_json
 from tasks.report.dataset import DatasetCounts, count_dataset
+from tasks.report.making import Making
 from tasks.stages import gates
 from tasks.summary.certainty import Certainty
 from tasks.summary.document import Summary, read_summary
@@ -75,16 +76,21 @@ class AuditSummary:
 class Inputs:
     """A dataset with its audits.
 
-    ``segmenter``: its model card; ``kept``: the kept fraction; ``gates``: what each quality gate
-    found, in their order, and what it is ``about``.
+    ``segmenter``: its model card; ``gates``: what each quality gate found, in their order, and what
+    it is ``about``; ``making``: parameters of all of it.
     """
 
     dataset: str
     counts: DatasetCounts
     segmenter: dict[str, Any]
     audits: list[AuditSummary]
-    kept: float
     gates: list[dict[str, Any]]
+    making: Making
+
+    @property
+    def kept(self) -> float:
+        """The kept fraction."""
+        return self.making.measures.kept_fraction
 
     @property
     def labels(self) -> list[str]:
@@ -92,7 +98,7 @@ class Inputs:
         return self.counts.labels
 
 
-def read_inputs(dataset: str, audits: dict[str, str], kept: float) -> Inputs:
+def read_inputs(dataset: str, audits: dict[str, str], making: Making) -> Inputs:
     """Read a dataset's counts and the summaries of its audits (classifier by name).
 
     Raises DataError where the summary of an audit is missing, naming it.
@@ -118,8 +124,8 @@ def read_inputs(dataset: str, audits: dict[str, str], kept: float) -> Inputs:
         count_dataset(dataset),
         segmenter,
         summaries,
-        kept,
         list(_gates(dataset, audits)),
+        making,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tasks.report.inputs import Inputs, spell
+from tasks.report.making import segmenter_in_words, training_in_words
 from tasks.report.numerals import percent, share
 from tasks.report.printed import Column, Kind, PrintedTable
 from tasks.report.section import Facts, Part, Section, filled
@@ -181,21 +182,18 @@ def _available(inputs: Inputs) -> PrintedTable:
 
 def provenance_section(inputs: Inputs) -> Section:
     """Say which model, methods and parameters stand behind the page."""
-    parts: list[Part] = []
+    parts: list[Part] = [_making(inputs)]
     for audit in inputs.audits:
-        parameters = audit.numbers.parameters
         description = audit.numbers.description
         items = [
             ("audit", audit.audit),
             ("classifier", description["classifier"]),
             ("weights", description["model_digest"]),
-            ("kept fraction", percent(parameters.kept_fraction)),
-            ("bootstrap", f"{parameters.replicates} replicates, seed {parameters.seed}"),
         ]
         for method in audit.methods:
             digests = audit.numbers.maps[method].method_digests
             items.append((spell(method), ", ".join(digests) or "no maps"))
-        parts.append(Facts(f"{audit.model}: digests", items))
+        parts.append(Facts(f"{audit.model}: digests", items, folded=True))
         parts.append(
             Facts(f"{audit.model}: model card", list(_flat(audit.numbers.model)), folded=True)
         )
@@ -204,6 +202,20 @@ def provenance_section(inputs: Inputs) -> Section:
         "same bytes on this page. docs/definitions.md defines every term."
     )
     return Section("provenance", "Where the numbers come from", lead, parts)
+
+
+def _making(inputs: Inputs) -> Facts:
+    making = inputs.making
+    items = [("split", making.split.words), ("segmenter", segmenter_in_words(inputs.segmenter))]
+    for audit in inputs.audits:
+        items.append((f"training of {audit.model}", training_in_words(audit.numbers.model)))
+    items += [(spell(method), said) for method, said in making.methods.items()]
+    seed = making.measures.control_seed
+    items.append(("explanation", f"the highest {percent(inputs.kept)}; controls with seed {seed}"))
+    for drawn in [audit.numbers.parameters for audit in inputs.audits[:1]]:
+        said = f"{drawn.replicates:,} bootstrap replicates, seed {drawn.seed}"
+        items.append(("intervals", said))
+    return Facts("How the numbers were made", items)
 
 
 def _flat(tree: Any, path: str = "") -> list[tuple[str, str]]:
