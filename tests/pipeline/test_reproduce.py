@@ -347,7 +347,7 @@ def test_another_seed_is_found_where_it_enters(checkout, audited):
 
 
 def test_a_run_keeps_a_record_of_what_it_ran_on(checkout, audited):
-    record = list(records(checkout.path))[-1]
+    record = list(former_runs(checkout.path))[-1]
     assert record["end"] >= record["start"]
     assert record["commit"] is None
     assert {stage["state"] for stage in record["stages"].values()} == {"ran"}
