@@ -23,10 +23,10 @@ import yaml
 
 from flows.execution.run_record import (
     MachineRecord,
+    former_runs,
     machine_here,
     machine_of,
     recorded_machine,
-    records,
 )
 from flows.ground.git import commit_of
 
