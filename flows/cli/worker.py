@@ -41,7 +41,7 @@ def work_for(root: Path, pool: str, name: str | None, slots: int | None) -> int:
     try:
         use_running(root)
         url = os.environ.get("PREFECT_API_URL", "")
-        if not answers(url):
+        if not url or not answers(url):
             raise ParameterError(
                 f"no Prefect server answers at {url or 'PREFECT_API_URL, which is not set'}: a "
                 "worker takes its stages from one"

@@ -360,7 +360,7 @@ def test_a_person_can_try_it(registered, clone, server):
 ALERT = """
 import contextlib, io
 from pathlib import Path
-from flows.serving.automations import try_alerts
+from flows.cli.alert import try_alerts
 said = io.StringIO()
 with contextlib.redirect_stderr(said):
     code = try_alerts(Path.cwd())

@@ -23,10 +23,10 @@ import yaml
 
 from flows.execution.run_record import (
     MachineRecord,
+    former_runs,
     machine_here,
     machine_of,
     recorded_machine,
-    records,
 )
 from flows.ground.git import commit_of
 from tests.pipeline.conftest import SAID
@@ -348,7 +348,7 @@ def test_another_seed_is_found_where_it_enters(audited):
 
 
 def test_a_run_keeps_a_record_of_what_it_ran_on(audited):
-    record = list(records(audited.path))[-1]
+    record = list(former_runs(audited.path))[-1]
     assert record["end"] >= record["start"]
     assert record["commit"] is None
     assert {stage["state"] for stage in record["stages"].values()} == {"ran"}
