@@ -47,19 +47,24 @@ def _positive(falling: NDArray[np.float64]) -> int:
 class AreaCurve:
     """Explanations of 1, 2, …, N kept pixels beside a mask.
 
-    ``ious``: (N,) in [0, 1], IoU with the mask; ``shared`` and ``kept``: (N,), pixels that the
-    explanation has in the mask, and that it has at all; ``values``: (N,), the saliency of the
-    pixel that each step adds.
+    ``ious``: (N,) in [0, 1], IoU with the mask; ``values``: (N,), the saliency of the pixel that
+    each step adds; ``shared`` and ``kept``: pixels that the explanation has in the mask, and that
+    it has at all, (N,) or as many steps as there are pixels to add.
     """
 
     ious: NDArray[np.float64]
+    values: NDArray[np.float64]
     shared: NDArray[np.int32]
     kept: NDArray[np.int32]
-    values: NDArray[np.float64]
 
     def at(self, kept: int) -> float:
         """IoU of the explanation of ``kept`` pixels (1 to N)."""
         return float(self.ious[kept - 1])
+
+    def pixels_at(self, kept: int) -> tuple[int, int]:
+        """Pixels of the explanation of ``kept`` pixels (1 to N): in the mask, and all."""
+        step = min(kept, len(self.kept)) - 1
+        return (int(self.shared[step]), int(self.kept[step])) if len(self.kept) else (0, 0)
 
     def area_mean(self) -> float:
         """AUITC over area: the mean of the IoU over the kept area, in [0, 1].
@@ -83,18 +88,17 @@ class AreaCurve:
 _COUNT = np.int32
 
 
-def _curve(
-    shared: NDArray[np.int32], kept: NDArray[np.int32], values: NDArray[np.float64], mask: Mask
-) -> AreaCurve:
-    return AreaCurve(shared / (area(mask) + kept - shared), shared, kept, values)
+def _ious(shared: NDArray[np.int32], kept: NDArray[np.int32], mask: Mask) -> NDArray[np.float64]:
+    return shared / (area(mask) + kept - shared)
 
 
 def whole_curve(ranked: RankedMap, mask: Mask) -> AreaCurve:
     """Curve of the top pixels themselves against a non-empty mask (H, W)."""
     inside = mask.reshape(-1)[ranked.order]
     inside[ranked.ranked :] = False
+    shared = np.cumsum(inside, dtype=_COUNT)
     kept = np.minimum(np.arange(1, len(inside) + 1, dtype=_COUNT), _COUNT(ranked.ranked))
-    return _curve(np.cumsum(inside, dtype=_COUNT), kept, ranked.values, mask)
+    return AreaCurve(_ious(shared, kept, mask), ranked.values, shared, kept)
 
 
 def intersected_curve(ranked: RankedMap, predicted: Mask, mask: Mask) -> AreaCurve:
@@ -102,8 +106,8 @@ def intersected_curve(ranked: RankedMap, predicted: Mask, mask: Mask) -> AreaCur
     within = predicted.reshape(-1)[ranked.order]
     within[ranked.ranked :] = False
     inside = within & mask.reshape(-1)[ranked.order]
-    kept = np.cumsum(within, dtype=_COUNT)
-    return _curve(np.cumsum(inside, dtype=_COUNT), kept, ranked.values, mask)
+    shared, kept = np.cumsum(inside, dtype=_COUNT), np.cumsum(within, dtype=_COUNT)
+    return AreaCurve(_ious(shared, kept, mask), ranked.values, shared, kept)
 
 
 def refilled_curve(ranked: RankedMap, predicted: Mask, mask: Mask) -> AreaCurve:
@@ -112,14 +116,15 @@ def refilled_curve(ranked: RankedMap, predicted: Mask, mask: Mask) -> AreaCurve:
     Once all of them are kept the explanation stays. Where there is none, every IoU is 0.
     ``mask`` is not empty.
     """
+    total = len(ranked.order)
     positive = _positive(ranked.values)
     chosen = predicted.reshape(-1)[ranked.order[:positive]]
     order, values = ranked.order[:positive][chosen], ranked.values[:positive][chosen]
-    found, total = len(order), len(ranked.order)
-    shared, kept, falling = np.zeros(total, _COUNT), np.zeros(total, _COUNT), np.zeros(total)
-    if found:
-        shared[:found] = np.cumsum(mask.reshape(-1)[order], dtype=_COUNT)
-        shared[found:] = shared[found - 1]
-        kept = np.minimum(np.arange(1, total + 1, dtype=_COUNT), _COUNT(found))
-        falling[:found] = values / values[0]
-    return _curve(shared, kept, falling, mask)
+    shared = np.cumsum(mask.reshape(-1)[order], dtype=_COUNT)
+    kept = np.arange(1, len(order) + 1, dtype=_COUNT)
+    ious, falling = np.zeros(total), np.zeros(total)
+    if len(order):
+        ious[: len(order)] = _ious(shared, kept, mask)
+        ious[len(order) :] = ious[len(order) - 1]
+        falling[: len(order)] = values / values[0]
+    return AreaCurve(ious, falling, shared, kept)

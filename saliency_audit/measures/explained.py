@@ -54,7 +54,7 @@ class Explained:
     @property
     def pixels(self) -> int:
         """Pixels of the explanation under this reading."""
-        return int(self.curve.kept[self.budget - 1])
+        return self.curve.pixels_at(self.budget)[1]
 
 
 def whole(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from saliency_audit.measures.arrays import Mask, SaliencyMap, area, check_map, check_mask
-from saliency_audit.measures.explained import Explained, Reading
+from saliency_audit.measures.explained import Explained
 
 
 def hit(saliency: SaliencyMap, mask: Mask) -> float:
@@ -33,12 +33,14 @@ def hit(saliency: SaliencyMap, mask: Mask) -> float:
 
 
 def hit_of(found: Explained) -> float:
-    """``hit`` of the map, or under either reading of SegX of m·P, by the ranking of its pixels."""
-    order, values = found.ranked.order, found.ranked.values
-    if found.reading is not Reading.ORIGINAL and found.predicted is not None:
-        inside = np.flatnonzero(found.predicted.reshape(-1)[order])
-        order, values = order[inside], values[inside]
-    if not len(values) or values[0] <= 0:
+    """``hit`` of the map, or under either reading of SegX of m·P.
+
+    The pixels where it is highest are those of some first steps of its curve.
+    """
+    curve = found.curve
+    first = int(np.searchsorted(curve.kept, 1))
+    if first == len(curve.kept) or curve.values[first] <= 0:
         return 0.0
-    pointed = order[: np.searchsorted(-values, -values[0], side="right")]
-    return area(found.mask.reshape(-1)[pointed]) / len(pointed)
+    last = int(np.searchsorted(-curve.values, -curve.values[first], side="right"))
+    shared, pointed = curve.pixels_at(last)
+    return shared / pointed

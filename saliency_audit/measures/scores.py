@@ -38,8 +38,8 @@ def auitc_area(found: Explained) -> float:
 
 def precision(found: Explained) -> float | None:
     """Share of the explanation that lies in the mask; None of an explanation without pixels."""
-    shared = int(found.curve.shared[found.budget - 1])
-    return shared / found.pixels if found.pixels else None
+    shared, pixels = found.curve.pixels_at(found.budget)
+    return shared / pixels if pixels else None
 
 
 def evidence_lost(found: Explained) -> float | None:
