@@ -95,12 +95,13 @@ def _chosen(code: Code, stage: str, subject: str, tree: Mapping[str, Any]) -> li
     """Give the modules that a stage takes by name; where the name is none of ours, all it may."""
     if stage == "train_classifier":
         return []
-    if stage == "explain":
-        table, kind, package = METHODS, subject, "saliency_audit.attribution"
-    else:
+    kind: object = subject
+    table, package = METHODS, "saliency_audit.attribution"
+    if stage == "ingest":
         kind = (tree["datasets"][subject] or {}).get("kind")
         table, package = SOURCES, "saliency_audit.datasets"
-    return [table[kind].partition(":")[0]] if kind in table else code.within(package)
+    known = isinstance(kind, str) and kind in table
+    return [table[str(kind)].partition(":")[0]] if known else code.within(package)
 
 
 def _of_plugin(code: Code, pin: Pin) -> list[str]:
