@@ -88,8 +88,9 @@ def _chosen(code: Code, stage: Declaration, subject: str, tree: Mapping[str, Any
     return []  # architectures of ours are in a module that the stage imports
 
 
-def _named(code: Code, table: Mapping[str, str], name: str, package: str) -> list[str]:
-    return [table[name].partition(":")[0]] if name in table else code.within(package)
+def _named(code: Code, table: Mapping[str, str], name: object, package: str) -> list[str]:
+    known = isinstance(name, str) and name in table
+    return [table[str(name)].partition(":")[0]] if known else code.within(package)
 
 
 def _of_plugin(code: Code, pin: Pin) -> list[str]:

@@ -168,9 +168,9 @@ def _dataclass(kind: str) -> type[Any]:
 
 def _of_plugin(plugin: plugins.Plugin) -> type[Any]:
     found = plugin.load()
-    if not (isinstance(found, type) and issubclass(found, Method) and is_dataclass(found)):
-        raise ParameterError(
-            f"{plugin} is no method: have it name a frozen dataclass that is a "
-            "saliency_audit.attribution.method.Method"
-        )
-    return found
+    if isinstance(found, type) and is_dataclass(found) and issubclass(found, Method):
+        return found
+    raise ParameterError(
+        f"{plugin} is no method: have it name a frozen dataclass that is a "
+        "saliency_audit.attribution.method.Method"
+    )

@@ -28,10 +28,11 @@ def small_classifier() -> Classifier:
             nn.ReLU(),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
-            nn.Linear(5, len(LABELS)),
         )
+        head = nn.Linear(5, len(LABELS))
         with torch.no_grad():
-            network[7].weight.copy_(0.3 + torch.randn(network[7].weight.shape))
+            head.weight.copy_(0.3 + torch.randn(head.weight.shape))
+        network.append(head)
     return Classifier(network, LABELS, Labelling.MULTICLASS).eval()
 
 

@@ -281,7 +281,7 @@ def _global_seeds_matter_not(trial: MethodTrial) -> None:
     for seed in (0, 1):
         with seeded(seed):
             found.append(trial.explain([0], [[1]]))
-    _same(*found, "with other seeds of the process it gives another map")
+    _same(found[0], found[1], "with other seeds of the process it gives another map")
 
 
 @promise(
@@ -411,7 +411,7 @@ def _costs_are_counted(trial: MethodTrial) -> None:
 
     def count(_module: Any, given: Any, outputs: torch.Tensor) -> torch.Tensor:
         forward.append(len(given[0]))
-        counted: torch.Tensor = _Count.apply(outputs, backward)  # type: ignore[no-untyped-call]
+        counted: torch.Tensor = _Count.apply(outputs, backward)
         return counted
 
     classifier.register_forward_hook(count)
