@@ -57,7 +57,7 @@ endef
 	@test -n '$(PYTHON)' || { echo 'error: Python 3.11 or later is needed'; exit 1; }
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv
-	$(INSTALL_$(TORCH))
+	$(or $(INSTALL_$(TORCH)),@echo 'error: TORCH is $(TORCH): say cpu, or leave it out'; exit 2)
 	echo '$(TORCH)' > .venv/.torch
 	.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 	install -m 755 flows/saliency-audit .venv/bin/saliency-audit

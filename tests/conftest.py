@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 #: The tier of a test, by a fixture that it asks for; pyproject.toml says what each tier is.
 TIERS = {
     "reproduced": "audit",
+    "changed": "audit",
     "flown": "audit",
     "new_checkout": "audit",
     "server": "server",
@@ -25,6 +26,21 @@ TIERS = {
     "browser": "browser",
     "real_data": "real_data",
 }
+#: Files whose tests together compute for more than ten seconds of a processor: `slow`.
+SLOW = [
+    f"tests/unit/{name}.py"
+    for name in (
+        "attribution/test_blocks",
+        "attribution/test_method_contract",
+        "attribution/test_rise",
+        "docs/test_wheel",
+        "faithfulness/test_with_the_audits_methods",
+        "models/test_architectures",
+        "models/test_fitting",
+        "models/test_segmenter",
+        "models/test_training",
+    )
+]
 #: Files that begin, so that short ones fill the end: the two that make what others copy, then
 #: those that take longest.
 FIRST = [
@@ -41,12 +57,22 @@ FIRST = [
 ]
 
 
+def file_of(item: pytest.Item) -> str:
+    """Give the path of a test's file, from the root."""
+    return item.nodeid.partition("::")[0]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files in order, and mark tests by their fixtures, before any is left out."""
+    gone = [name for name in (*SLOW, *FIRST) if not (ROOT / name).is_file()]
+    if gone:
+        raise pytest.UsageError(f"tests/conftest.py names what is not there: {', '.join(gone)}")
     rank = {name: number for number, name in enumerate(FIRST)}
-    items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(FIRST)))
+    items.sort(key=lambda item: rank.get(file_of(item), len(FIRST)))
     for item in items:
+        if file_of(item) in SLOW:
+            item.add_marker("slow")
         for tier in {TIERS[name] for name in getattr(item, "fixturenames", ()) if name in TIERS}:
             item.add_marker(tier)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from filelock import FileLock
@@ -21,7 +21,7 @@ from tests.pipeline.checkout import Checkout, make_checkout
 if TYPE_CHECKING:
     from tests.faults.servers import Server
 
-#: Files in a folder that is shared: what a run said, and which stages it ran.
+#: What a run said, and which stages one ran, in the folder of the checkout that it made.
 SAID, RAN = "said.txt", "ran.txt"
 
 
@@ -52,13 +52,36 @@ def shared(tmp_path_factory, request) -> Callable[[str, Callable[[Path], None]],
 
 @pytest.fixture(scope="session")
 def reproduced(root, shared) -> Checkout:
-    """The miniature audit as one ``dvc repro`` made it from nothing: to compare, or to copy."""
+    """The miniature audit as one ``dvc repro`` made it from nothing: to compare, or to copy.
+
+    Python says in between which modules it imports.
+    """
+    command = "PYTHONPROFILEIMPORTTIME=1 dvc repro 2>&1"
 
     def fill(folder: Path) -> None:
-        ran = make_checkout(root, folder / "project").repro()
-        (folder / RAN).write_text("\n".join(sorted(ran)))
+        said = make_checkout(root, folder / "project").call("sh", "-c", command).stdout
+        (folder / SAID).write_text(said)
 
     return Checkout(shared("reproduced", fill) / "project")
+
+
+@pytest.fixture(scope="session")
+def changed(reproduced, shared) -> Checkout:
+    """The miniature audit after another ``dvc repro``, of one more mask for RISE: to be copied."""
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(reproduced.path, folder / "project", symlinks=True)
+        checkout = Checkout(folder / "project")
+        checkout.write_params(with_masks(checkout.params(), 65))
+        (folder / RAN).write_text("\n".join(sorted(checkout.repro())))
+
+    return Checkout(shared("changed", fill) / "project")
+
+
+def with_masks(tree: dict[str, Any], samples: int) -> dict[str, Any]:
+    """Give the parameters with another number of RISE's masks."""
+    rise = {**tree["method"]["rise"], "samples": samples}
+    return {**tree, "method": {**tree["method"], "rise": rise}}
 
 
 @pytest.fixture(scope="session")
@@ -94,6 +117,16 @@ def new_checkout(root, shared, copied) -> Callable[[], Checkout]:
     return lambda: copied(Checkout(shared("new", fill) / "project"))
 
 
+def take_cache(source: Checkout, target: Checkout) -> None:
+    """Add what one checkout has computed to the cache and the run-cache of another."""
+    cache = Path(".dvc", "cache")
+    for path in (source.path / cache).rglob("*"):
+        there = target.path / path.relative_to(source.path)
+        if path.is_file() and not there.exists():  # objects are read-only
+            there.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, there)
+
+
 @pytest.fixture(scope="module")
 def warm_checkout(reproduced, new_checkout) -> Callable[[], Checkout]:
     """Give fresh checkouts whose run-cache has all that `reproduced` has computed.
@@ -103,8 +136,7 @@ def warm_checkout(reproduced, new_checkout) -> Callable[[], Checkout]:
 
     def make() -> Checkout:
         checkout = new_checkout()
-        cache = Path(".dvc", "cache")
-        shutil.copytree(reproduced.path / cache, checkout.path / cache, dirs_exist_ok=True)
+        take_cache(reproduced, checkout)
         return checkout
 
     return make

@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+from tests.pipeline.conftest import take_cache, with_masks
+
 AUDIT = "phantom_skin-tiny"
 pytestmark = pytest.mark.usefixtures("one_server")
 IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@localhost")
@@ -24,14 +26,13 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def audited(flown, copied, store):
-    """Two audits in the history of one clone, pushed: the second has other RISE masks."""
+def audited(flown, changed, copied, store):
+    """Two audits in the history of one clone, pushed: the second has one more RISE mask."""
     checkout = copied(flown)
     checkout.call("dvc", "remote", "add", "-q", "--default", "store", str(store))
     commit(checkout, "first audit")
-    tree = checkout.params()
-    tree["method"]["rise"]["seed"] = 5
-    checkout.write_params(tree)
+    take_cache(changed, checkout)
+    checkout.write_params(with_masks(checkout.params(), 65))
     checkout.audit("run")
     commit(checkout, "second audit")
     checkout.call("dvc", "push", "-q")

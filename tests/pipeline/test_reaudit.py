@@ -22,6 +22,7 @@ from flows.history.subject import subject_of
 from flows.serving.pending import announce, pending
 from flows.serving.schedule import read_schedule
 from saliency_audit.errors import AuditError, DataError, ModelError, ParameterError
+from tests.pipeline.conftest import take_cache
 
 pytestmark = pytest.mark.usefixtures("one_server")
 AUDIT = "skin-given"
@@ -121,7 +122,7 @@ def test_its_result_is_that_of_a_run_in_the_clone(main, first, reproduced, tmp_p
     clone = tmp_path / "clone"
     main.call("git", "clone", "-q", str(main.path), str(clone))
     alone = type(main)(clone)
-    shutil.copytree(reproduced.path / ".dvc/cache", clone / ".dvc/cache", dirs_exist_ok=True)
+    take_cache(reproduced, alone)
     shutil.copy(main.path / "classifiers/given/weights.safetensors", clone / "classifiers/given/")
     alone.repro()
     assert {name: entry for name, entry in lock.items() if name in alone.lock()} == alone.lock()
