@@ -107,8 +107,20 @@ def public(path: Path) -> list[str]:
 
 def reference(package: str) -> str:
     """Give the page of a public package: its docstring, then each public module."""
-    modules = public(LIBRARY / package / "__init__.py")
-    return page_of(f"saliency_audit.{package}", [f"saliency_audit.{package}.{m}" for m in modules])
+    name = f"saliency_audit.{package}"
+    modules = [n for n in public(LIBRARY / package / "__init__.py") if is_module(package, n)]
+    return page_of(name, [f"{name}.{module}" for module in modules] or sources(package))
+
+
+def is_module(package: str, name: str) -> bool:
+    """Say whether a public name of a package is a module of it."""
+    return (LIBRARY / package / f"{name}.py").is_file()
+
+
+def sources(package: str) -> list[str]:
+    """Give the modules that a package takes its public names from, where these are no modules."""
+    tree = ast.parse((LIBRARY / package / "__init__.py").read_text("utf-8"))
+    return [str(node.module) for node in tree.body if isinstance(node, ast.ImportFrom)]
 
 
 def of_root() -> str:
