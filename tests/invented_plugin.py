@@ -45,10 +45,11 @@ class Ready(Explainer):
         for image, asked in zip(images, labels, strict=True):
             pixels = image[None].clone().requires_grad_()
             with evaluating(self.classifier), torch.enable_grad():
-                scores = self.compute.call(self.classifier, pixels) if asked else None
+                scores = self.compute.call(self.classifier, pixels)[0] if asked else None
+                wanted = [scores[label] for label in asked]
             found.append([])
-            for label in asked:
-                (gradient,) = torch.autograd.grad(scores[0, label], pixels, retain_graph=True)
+            for score in wanted:
+                (gradient,) = torch.autograd.grad(score, pixels, retain_graph=True)
                 values = gradient[0].abs().amax(dim=0).double().cpu().numpy()
                 found[-1].append(RawMap(self.gain * values))
         return found

@@ -59,6 +59,11 @@ def load(name: str) -> Any:
 class Commands(TyperGroup):
     """The table as a group: lists without loading, and loads the one that is run."""
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        # Of a name that is none, Typer looks here for the nearest.
+        self.commands = {name: TyperCommand(name) for name in COMMANDS}
+
     def list_commands(self, ctx: Any) -> list[str]:
         """Give the names."""
         return list(COMMANDS)

@@ -37,7 +37,7 @@ COLOURS = {Severity.STOP: "red", Severity.WARN: "yellow", Severity.NOTE: "cyan"}
 
 
 @dataclass(frozen=True)
-class Subject:
+class Target:
     """What to check: ``path``, a Parquet file, a folder of them, or one of raw images.
 
     ``table``: which table a file is of; ``kind``: of raw images; None: found out.
@@ -120,16 +120,16 @@ def command(
 
     Example: saliency-audit check ../knees
     """
-    sys.exit(say_check(Path.cwd(), Subject(path, table, kind), as_json))
+    sys.exit(say_check(Path.cwd(), Target(path, table, kind), as_json))
 
 
-def say_check(root: Path, subject: Subject, as_json: bool) -> int:
+def say_check(root: Path, target: Target, as_json: bool) -> int:
     """Check params.yaml, or what is named, and print all that is wrong; gives the exit code."""
-    if subject == Subject(None) and not as_json:
+    if target == Target(None) and not as_json:
         return check_only(root)
-    reporter = Reporter(f"check {subject.path}")
+    reporter = Reporter(f"check {target.path}")
     try:
-        problems = list(subject.problems(root, reporter))
+        problems = list(target.problems(root, reporter))
     except AuditError as error:
         return Voice().complain(error)
     except OSError as error:
@@ -145,10 +145,10 @@ def say_check(root: Path, subject: Subject, as_json: bool) -> int:
         for severity in Severity
     }
     if as_json:
-        found = {"path": str(subject.path), **counts, "problems": [p.to_json() for p in problems]}
+        found = {"path": str(target.path), **counts, "problems": [p.to_json() for p in problems]}
         sys.stdout.write(json.dumps(found) + "\n")
     else:
-        _print(problems, str(subject.path), counts)
+        _print(problems, str(target.path), counts)
     return STOPPED if counts[Severity.STOP] else DONE
 
 

@@ -1,4 +1,4 @@
-"""What a person is told of the store of finished maps, and drops from it."""
+"""`saliency-audit prune`: what is in the store of finished maps, and what is dropped from it."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from flows.ground.clones import clean_clone
 from flows.ground.console import BUSY, DIFFERS, DONE, Voice, interruptible
 from flows.ground.git import changes, commit_of
 from flows.ground.hold import BusyError, alone_in, hold
-from flows.records.revision import Recorded, lock_of
+from flows.records.revision import RecordedArtifacts, lock_of
 from flows.reproduction.comparison import DIFFERENT, IDENTICAL, WITHIN, Comparison
 from flows.reproduction.rerun import (
     FAILED,
@@ -258,7 +258,7 @@ def _reproduce(root: Path, commit: str, base: Path, request: Request, console: V
         _note(console, line)
     folder = base / "logs"
     running = Running()
-    recorded = Recorded(root, base / "recorded")
+    recorded = RecordedArtifacts(root, base / "recorded")
     outs = [str(out["path"]) for entry in lock.values() for out in entry.get("outs", [])]
     recorded.keep_committed(commit, clone.path, outs)
     with hold(folder / "alive.lock") as held, Shown(console) as shown:

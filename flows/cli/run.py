@@ -1,4 +1,4 @@
-"""One run of the audit in this checkout: check, plan, run, and say how it went."""
+"""`saliency-audit run`: one run in this checkout: check, plan, run, and say how it went."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from flows.execution.estimate import Estimate, Left, Underway, former_seconds, time_left
+from flows.execution.estimate import Estimate, Left, Underway, former_seconds, share_done, time_left
 from flows.execution.gates import broken_rules, gate_results, moved
 from flows.execution.gpus import Gpus, gpus_here
 from flows.execution.graph import Node, plan, read_graph
@@ -171,7 +171,7 @@ def _run_flow(
     use_running(root)
     from flows.execution.display import Display
     from flows.execution.flow import audit
-    from flows.execution.observers import Several
+    from flows.execution.observers import Observers
     from flows.execution.run_record import RunRecord
     from flows.lineage.openlineage_events import Events
     from flows.lineage.openlineage_sending import Sender
@@ -197,8 +197,8 @@ def _run_flow(
             Display(console, len(names), estimate) as display,
             Events(root, graph, sender) as events,
         ):
-            watch = Several(record, display, events)
-            outcomes = audit(root, graph, names, machine, needs, watch, pools)
+            observers = Observers(record, display, events)
+            outcomes = audit(root, graph, names, machine, needs, observers, pools)
     finally:
         record.close()
     remember(root)
@@ -216,11 +216,15 @@ def _estimate(root: Path, graph: Mapping[str, Node], names: list[str], slots: in
     order = sorted(names, key=lambda name: -graph[name].effort)
     needs = {name: graph[name].needs for name in names}
     away = [name for name in names if graph[name].meta.get("pool")]
+    passes = {name: graph[name].passes for name in names}
 
     def estimate(
         done: Collection[str], underway: Mapping[str, Underway], failed: Collection[str]
     ) -> Left:
-        return time_left(order, needs, former, slots, done, underway, failed, away)
+        left = time_left(order, needs, former, slots, done, underway, failed, away)
+        # Before anything has begun nobody asks how much is done.
+        begun = bool(done or underway)
+        return replace(left, share=share_done(passes, done, underway) if begun else None)
 
     return estimate
 

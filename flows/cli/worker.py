@@ -46,9 +46,10 @@ def work_for(root: Path, pool: str, name: str | None, slots: int | None) -> int:
                 f"no Prefect server answers at {url or 'PREFECT_API_URL, which is not set'}: a "
                 "worker takes its stages from one"
             )
-        from flows.workers.worker import refuse_without_remote, serve_stages
+        from flows.workers.worker import refuse_without_cuda, refuse_without_remote, serve_stages
 
         refuse_without_remote(root)
+        refuse_without_cuda(root, pool)
         number = slots or slots_here(root)
         gpus = gpus_here()
         console.say(

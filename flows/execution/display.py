@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from flows.execution.estimate import Estimate, Underway
-from flows.execution.observers import Watch
+from flows.execution.observers import Observer
 from flows.execution.stage import Outcome, read_progress
 from flows.ground.console import Voice
 
@@ -16,7 +16,7 @@ from flows.ground.console import Voice
 MARKS = {"ran": "[green]ran[/]", "cached": "[cyan]cached[/]", "unchanged": "[cyan]unchanged[/]"}
 
 
-class Display(Watch):
+class Display(Observer):
     """Shows each running stage with its progress, each finished one with its time, and the rest.
 
     ``estimate`` says how long the rest may take.

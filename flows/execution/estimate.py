@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from flows.execution.run_record import records
+from flows.execution.run_record import former_runs
 
 #: How many former runs are looked at, the newest first.
 RUNS = 20
@@ -23,21 +23,28 @@ SPEAKS = 0.1
 class Left:
     """Seconds left of a run, as far as is known; ``unknown``: how many stages are not counted.
 
+    ``share``: of the run's passes of models, which are counted before anything has run, those that
+    are done, from 0 to 1; None where it has none.
+
     >>> str(Left(80.0, 0)), str(Left(80.0, 2)), str(Left(0.0, 3))
     ('about 80 s', 'at least 80 s (2 stages not known)', 'not known yet')
+    >>> str(Left(0.0, 3, share=0.25))
+    'not known yet; 25% of the passes of models are done'
     """
 
     seconds: float
     unknown: int
+    share: float | None = None
 
     def __str__(self) -> str:
         """Say it in words."""
         if not self.unknown:
             return f"about {in_words(self.seconds)}"
+        done = "" if self.share is None else f"; {self.share:.0%} of the passes of models are done"
         if not self.seconds:
-            return "not known yet"
+            return f"not known yet{done}"
         stages = "stage" if self.unknown == 1 else "stages"
-        return f"at least {in_words(self.seconds)} ({self.unknown} {stages} not known)"
+        return f"at least {in_words(self.seconds)} ({self.unknown} {stages} not known){done}"
 
 
 @dataclass(frozen=True)
@@ -67,11 +74,28 @@ def in_words(seconds: float) -> str:
 def former_seconds(root: Path) -> dict[str, float]:
     """Give how long each stage took when it last ran in this checkout."""
     found: dict[str, float] = {}
-    for record, _ in zip(records(root), range(RUNS), strict=False):
+    for record, _ in zip(former_runs(root), range(RUNS), strict=False):
         for name, stage in record.get("stages", {}).items():
             if stage["state"] == "ran" and name not in found:
                 found[name] = float(stage["seconds"])
     return found
+
+
+def share_done(
+    passes: Mapping[str, int], done: Collection[str], underway: Mapping[str, Underway]
+) -> float | None:
+    """Give the share of the passes of models that are done; None where a run has none.
+
+    ``passes``: of each stage of the run; ``underway``: counts by the share of its images.
+
+    >>> share_done({"a": 100, "b": 300, "c": 0}, ["a"], {"b": Underway(5.0, share=0.5)})
+    0.625
+    """
+    total = sum(passes.values())
+    if not total:
+        return None
+    part = sum(passes.get(name, 0) * (now.share or 0.0) for name, now in underway.items())
+    return (sum(passes.get(name, 0) for name in done) + part) / total
 
 
 def time_left(
@@ -92,8 +116,8 @@ def time_left(
     those that run elsewhere and take no slot.
 
     >>> needs = {"a": [], "b": ["a"], "c": ["a"]}
-    >>> time_left(["a", "b", "c"], needs, {"a": 5, "b": 10, "c": 20}, slots=2)
-    Left(seconds=25.0, unknown=0)
+    >>> time_left(["a", "b", "c"], needs, {"a": 5, "b": 10, "c": 20}, slots=2).seconds
+    25.0
     """
     underway = underway or {}
     # Of what waits for a stage that failed, nothing is left to wait for.

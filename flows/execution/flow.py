@@ -32,7 +32,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.execution.gates import broken_rules, gate_results, in_words
 from flows.execution.graph import Node
-from flows.execution.observers import Watch
+from flows.execution.observers import Observer
 from flows.execution.placement import Machine, Need, Place
 from flows.execution.stage import Listener, Outcome, Runner, Running
 from flows.ground.hold import hold
@@ -118,7 +118,7 @@ def audit(
     plan: list[str],
     machine: Machine,
     needs: Mapping[str, Need],
-    watch: Watch,
+    observer: Observer,
     pools: Pools | None = None,
 ) -> dict[str, Outcome]:
     """Run the stages of ``plan``, as many side by side as ``machine`` holds.
@@ -143,8 +143,8 @@ def audit(
     )
     def saliency_audit() -> State[dict[str, Outcome]]:
         try:
-            submit = _submit(Runner(root, folder, running, held), graph, needs, watch, pools)
-            outcomes = _schedule(graph, plan, machine, needs, submit, watch)
+            submit = _submit(Runner(root, folder, running, held), graph, needs, observer, pools)
+            outcomes = _schedule(graph, plan, machine, needs, submit, observer)
         except BaseException:
             # Prefect waits for its tasks before it gives an interrupt on: end what they wait for.
             running.stop()
@@ -234,11 +234,11 @@ def _submit(
     runner: Runner,
     graph: Mapping[str, Node],
     needs: Mapping[str, Need],
-    watch: Watch,
+    observer: Observer,
     pools: Pools | None,
 ) -> Submit:
     def submit(name: str, place: Place) -> PrefectFuture[Outcome]:
-        watch.started(name, runner.folder)
+        observer.started(name, runner.folder)
         # The stage's kind, and what it is of: both are filters on Prefect's page.
         with tags(*name.split("@", 1)):
             return stage_task.with_options(description=graph[name].description).submit(
@@ -254,7 +254,7 @@ def _schedule(
     machine: Machine,
     needs: Mapping[str, Need],
     submit: Submit,
-    watch: Watch,
+    observer: Observer,
 ) -> dict[str, Outcome]:
     """Submit each stage when all that it reads has finished well and the machine can hold it.
 
@@ -283,7 +283,7 @@ def _schedule(
         try:
             name = ended.get(timeout=POLL)
         except Empty:
-            watch.tick()
+            observer.tick()
             continue
         machine.release(name)
         result = _result(active.pop(name))
@@ -291,7 +291,7 @@ def _schedule(
             waiting.insert(0, name)
             continue
         outcomes[name] = _outcome(name, result)
-        watch.finished(outcomes[name])
+        observer.finished(outcomes[name])
     return outcomes
 
 

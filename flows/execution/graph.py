@@ -23,8 +23,8 @@ class Node:
     """A stage: ``needs`` are the stages whose outputs it reads; ``stale`` says why it must run.
 
     ``stale`` is empty for a stage that is up to date by itself; it may still have to run when
-    one that it needs has run. ``effort``: passes of a model that it makes and that wait for it,
-    along the longest way, as far as is known. ``reads`` and
+    one that it needs has run. ``passes``: of a model, that it makes, as far as is known;
+    ``effort``: those and the ones that wait for it, along the longest way. ``reads`` and
     ``writes``: the paths of its dependencies and outputs. ``kept``: whether DVC's run-cache can
     keep its result, and with it another machine's.
     """
@@ -38,6 +38,7 @@ class Node:
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     kept: bool = True
+    passes: int = 0
 
 
 def read_graph(root: Path) -> dict[str, Node]:
@@ -48,7 +49,9 @@ def read_graph(root: Path) -> dict[str, Node]:
     with Repo(str(root)) as repo, repo.lock:
         graph = repo.index.graph
         ordered = list(networkx.topological_sort(graph.reverse(copy=True)))
-        efforts = _efforts(root, ordered, graph)
+        own = Efforts(root, params.read_tree(root / places.PARAMS))
+        passes = {stage.addressing: own.of(stage.cmd) for stage in ordered}
+        efforts = _efforts(passes, ordered, graph)
         reasons = {stage.addressing: _reasons(stage) for stage in ordered}
         changes = _code_changes(root) if reasons[code.STAGE.name] else {}
         return {
@@ -68,6 +71,7 @@ def read_graph(root: Path) -> dict[str, Node]:
                 ),
                 writes=tuple(out.def_path for out in stage.outs),
                 kept=_is_kept(stage),
+                passes=passes[stage.addressing],
             )
             for stage in ordered
         }
@@ -82,13 +86,12 @@ def _is_kept(stage: Any) -> bool:
     )
 
 
-def _efforts(root: Path, ordered: list[Any], graph: Any) -> dict[str, int]:
+def _efforts(passes: Mapping[str, int], ordered: list[Any], graph: Any) -> dict[str, int]:
     """Give the effort from each stage on, along the longest way through the graph."""
-    own = Efforts(root, params.read_tree(root / places.PARAMS))
     found: dict[str, int] = {}
     for stage in reversed(ordered):
         following = [found[waiting.addressing] for waiting in graph.predecessors(stage)]
-        found[stage.addressing] = own.of(stage.cmd) + max(following, default=0)
+        found[stage.addressing] = passes[stage.addressing] + max(following, default=0)
     return found
 
 

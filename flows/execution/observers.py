@@ -7,7 +7,7 @@ from pathlib import Path
 from flows.execution.stage import Outcome
 
 
-class Watch:
+class Observer:
     """Told what happens in a flow, as it happens; the default says nothing."""
 
     def started(self, name: str, folder: Path) -> None:
@@ -20,23 +20,23 @@ class Watch:
         """Take the occasion to draw."""
 
 
-class Several(Watch):
+class Observers(Observer):
     """Tells several others, in their order."""
 
-    def __init__(self, *watches: Watch) -> None:
-        self._watches = watches
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
 
     def started(self, name: str, folder: Path) -> None:
         """Tell each that a stage has started."""
-        for watch in self._watches:
-            watch.started(name, folder)
+        for observer in self._observers:
+            observer.started(name, folder)
 
     def finished(self, outcome: Outcome) -> None:
         """Tell each how a stage ended."""
-        for watch in self._watches:
-            watch.finished(outcome)
+        for observer in self._observers:
+            observer.finished(outcome)
 
     def tick(self) -> None:
         """Give each the occasion to draw."""
-        for watch in self._watches:
-            watch.tick()
+        for observer in self._observers:
+            observer.tick()

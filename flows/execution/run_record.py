@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from flows.execution.observers import Watch
+from flows.execution.observers import Observer
 from flows.execution.placement import memory_here
 from flows.execution.stage import Outcome
 from flows.ground.git import changes, commit_of, git
@@ -193,7 +193,7 @@ def installed_otherwise(requirements: str) -> list[str]:
     ]
 
 
-class RunRecord(Watch):
+class RunRecord(Observer):
     """Writes run.json as a run goes on: what is there when the run is killed still holds."""
 
     def __init__(self, root: Path, plan: Sequence[str]) -> None:
@@ -254,7 +254,7 @@ def result_digest(lock: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(outs, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def records(root: Path) -> Iterator[dict[str, Any]]:
+def former_runs(root: Path) -> Iterator[dict[str, Any]]:
     """Give the records of former runs of a checkout, the newest first; a torn one is left out."""
     logs = root / places.LOCAL / "logs"
     for file in sorted(logs.glob(f"*/{FILE}"), reverse=True):
@@ -264,7 +264,7 @@ def records(root: Path) -> Iterator[dict[str, Any]]:
 
 def machine_of_last_run(root: Path) -> str | None:
     """Give the line of the machine on which the last run computed something; None: none did."""
-    record = next(records(root), None)
+    record = next(former_runs(root), None)
     ran = record is not None and any(s["state"] == "ran" for s in record["stages"].values())
     return str(record["line"]) if record is not None and ran else None
 
@@ -278,7 +278,7 @@ def recorded_machine(main: Path, commit: str, lock: Mapping[str, Any]) -> str | 
     if said:
         return said.splitlines()[0]
     wanted = result_digest(lock)
-    ours = (record for record in records(main) if record.get("result") == wanted)
+    ours = (record for record in former_runs(main) if record.get("result") == wanted)
     for record in ours:
         if any(stage["state"] == "ran" for stage in record["stages"].values()):
             return str(record["line"])

@@ -17,7 +17,7 @@ from typing import Any
 
 from flows.ground.git import entries
 from flows.records.artifacts import MISSING, VERIFIED, Artifacts
-from flows.records.stages import Record
+from flows.records.stages import RecordedStage
 from saliency_audit.errors import AuditError, ParameterError
 from saliency_audit.measures.certainty_figures import COMPARED as SCORED
 from saliency_audit.measures.localisation_figures import COMPARED as LOCATED
@@ -64,7 +64,7 @@ class NotHereError(Exception):
 
 
 @dataclass(frozen=True)
-class Subject:
+class Traced:
     """What is traced: a number with its ``origin``, or an ``image`` with its labels and methods.
 
     ``audit``: None for a number of the dataset alone; ``list_rows``: whether to list the rows.
@@ -99,7 +99,9 @@ class Subject:
             )
 
 
-def findings_of(kind: str, record: Record, files: Artifacts, subject: Subject) -> Iterator[Finding]:
+def findings_of(
+    kind: str, record: RecordedStage, files: Artifacts, subject: Traced
+) -> Iterator[Finding]:
     """Say what the files of a stage tell; where they are not here, say that."""
     try:
         yield from _selected(record, files, subject)
@@ -112,7 +114,7 @@ def findings_of(kind: str, record: Record, files: Artifacts, subject: Subject) -
         yield Finding("unreadable", words, None, False)
 
 
-def _selected(record: Record, files: Artifacts, subject: Subject) -> Iterator[Finding]:
+def _selected(record: RecordedStage, files: Artifacts, subject: Traced) -> Iterator[Finding]:
     """Tell the rows that enter the number, of those that this stage wrote."""
     origin = subject.origin
     own = [c for c in origin.selections if _within(c.path, record)]
@@ -148,11 +150,11 @@ def _filter(chosen: Selection) -> dict[str, Any]:
     }
 
 
-def _within(path: Path, record: Record) -> bool:
+def _within(path: Path, record: RecordedStage) -> bool:
     return any(path.is_relative_to(out) for out in record.writes)
 
 
-def _maps(record: Record, files: Artifacts, subject: Subject) -> Iterator[Finding]:
+def _maps(record: RecordedStage, files: Artifacts, subject: Traced) -> Iterator[Finding]:
     """Tell which maps enter, and check which model and method made them."""
     assert subject.audit is not None
     path = Path(next(iter(record.writes)))
@@ -180,7 +182,7 @@ def _maps(record: Record, files: Artifacts, subject: Subject) -> Iterator[Findin
 
 
 def _entering(
-    maps: list[dict[str, Any]], files: Artifacts, subject: Subject
+    maps: list[dict[str, Any]], files: Artifacts, subject: Traced
 ) -> list[dict[str, Any]]:
     if subject.image is not None:
         return [r for r in maps if r["image_id"] == subject.image and _labelled(r, subject)]
@@ -199,7 +201,7 @@ def _agreement(name: str, found: list[str], wanted: str, what: str, like: str) -
     return Finding(name, words, {"found": found, "expected": wanted}, False)
 
 
-def _classifier(record: Record, files: Artifacts, subject: Subject) -> Iterator[Finding]:
+def _classifier(record: RecordedStage, files: Artifacts, subject: Traced) -> Iterator[Finding]:
     """Tell how the classifier came to be, and check model.json against the weights."""
     assert subject.audit is not None
     folder = places.train_classifier(subject.audit)
@@ -253,7 +255,7 @@ def _digest_of(folder: Path, card: Mapping[str, Any]) -> str:
     return classifier_digest(classifier, card["architecture"])
 
 
-def _segmenter(record: Record, files: Artifacts, subject: Subject) -> Iterator[Finding]:
+def _segmenter(record: RecordedStage, files: Artifacts, subject: Traced) -> Iterator[Finding]:
     """Tell what the segmenter learnt from."""
     card = _json(files, places.train_segmenter(subject.dataset) / "model.json")
     images = card.get("images", {})
@@ -265,7 +267,7 @@ def _segmenter(record: Record, files: Artifacts, subject: Subject) -> Iterator[F
     )
 
 
-def _predictions(record: Record, files: Artifacts, subject: Subject) -> Iterator[Finding]:
+def _predictions(record: RecordedStage, files: Artifacts, subject: Traced) -> Iterator[Finding]:
     """Check which models predicted; of one image, tell what."""
     assert subject.audit is not None
     folder = places.predict(subject.audit)
@@ -292,7 +294,7 @@ def _predictions(record: Record, files: Artifacts, subject: Subject) -> Iterator
     yield from _rows(files, folder / "predictions.parquet", PREDICTIONS, columns, subject)
 
 
-def _chosen(files: Artifacts, path: Path, subject: Subject) -> Iterator[Finding]:
+def _chosen(files: Artifacts, path: Path, subject: Traced) -> Iterator[Finding]:
     """Tell whether an image was explained, and check that its pixels were the dataset's."""
     names = ["image_id", "pixel_sha256"]
     chosen = {
@@ -312,7 +314,7 @@ def _chosen(files: Artifacts, path: Path, subject: Subject) -> Iterator[Finding]
     )
 
 
-def _cohort(record: Record, files: Artifacts, subject: Subject) -> Iterator[Finding]:
+def _cohort(record: RecordedStage, files: Artifacts, subject: Traced) -> Iterator[Finding]:
     """Tell how many rows count; of one image, whether it does."""
     path = Path(next(iter(record.writes)))
     if subject.image is not None:
@@ -330,20 +332,20 @@ def _cohort(record: Record, files: Artifacts, subject: Subject) -> Iterator[Find
     )
 
 
-def _located(record: Record, files: Artifacts, subject: Subject) -> Iterator[Finding]:
+def _located(record: RecordedStage, files: Artifacts, subject: Traced) -> Iterator[Finding]:
     path = Path(next(iter(record.writes)))
     columns = ["method", "masks", "saliency", "reading", *LOCATED, "status"]
     yield from _rows(files, path, LOCALISATION, columns, subject)
 
 
-def _scored(record: Record, files: Artifacts, subject: Subject) -> Iterator[Finding]:
+def _scored(record: RecordedStage, files: Artifacts, subject: Traced) -> Iterator[Finding]:
     path = Path(next(iter(record.writes)))
     columns = ["method", "masks", "saliency", *SCORED, "status"]
     yield from _rows(files, path, CERTAINTY, columns, subject)
 
 
 def _rows(
-    files: Artifacts, path: Path, table: Table, columns: list[str], subject: Subject
+    files: Artifacts, path: Path, table: Table, columns: list[str], subject: Traced
 ) -> Iterator[Finding]:
     """Tell the rows of one image: of maps themselves, not of their controls."""
     if subject.image is None:
@@ -358,11 +360,11 @@ def _rows(
             yield Finding("row", words, {"table": str(path), **own})
 
 
-def _labelled(row: Mapping[str, Any], subject: Subject) -> bool:
+def _labelled(row: Mapping[str, Any], subject: Traced) -> bool:
     return subject.label in (None, row["label"])
 
 
-def _split(record: Record, files: Artifacts, subject: Subject) -> Iterator[Finding]:
+def _split(record: RecordedStage, files: Artifacts, subject: Traced) -> Iterator[Finding]:
     """Tell how many images each part has; of one image, its part."""
     path = places.split(subject.dataset) / "split.parquet"
     rows = _columns(files, path, SPLIT, ["image_id", "group_id", "split"]).to_pylist()
@@ -376,7 +378,7 @@ def _split(record: Record, files: Artifacts, subject: Subject) -> Iterator[Findi
     yield Finding("split", f"images: {said}", {"images": counts, "groups": groups})
 
 
-def _images(record: Record, files: Artifacts, subject: Subject) -> Iterator[Finding]:
+def _images(record: RecordedStage, files: Artifacts, subject: Traced) -> Iterator[Finding]:
     """Tell how many images there are; of one, its file, and check its pixels against that."""
     folder = places.ingest(subject.dataset)
     if subject.image is not None:
@@ -392,7 +394,7 @@ def _images(record: Record, files: Artifacts, subject: Subject) -> Iterator[Find
     )
 
 
-def _image(record: Record, files: Artifacts, subject: Subject) -> Iterator[Finding]:
+def _image(record: RecordedStage, files: Artifacts, subject: Traced) -> Iterator[Finding]:
     path = places.ingest(subject.dataset) / "images.parquet"
     names = ["image_id", "group_id", "labels", "pixel_sha256", "source_file", "notes"]
     rows = _columns(files, path, IMAGES, names).to_pylist()
@@ -436,7 +438,7 @@ def _pixels(root: Path, dataset: str, parameters: Mapping[str, Any], row: Mappin
     return pixel_sha256(next(drawn).pixels)
 
 
-Teller = Callable[[Record, Artifacts, Subject], Iterator[Finding]]
+Teller = Callable[[RecordedStage, Artifacts, Traced], Iterator[Finding]]
 
 _KINDS: Mapping[str, Teller] = {
     "explain": _maps,

@@ -39,7 +39,7 @@ from openlineage.client.generated.base import RunFacet
 from openlineage.client.uuid import generate_new_uuid, generate_static_uuid
 
 from flows.execution.graph import Node
-from flows.execution.observers import Watch
+from flows.execution.observers import Observer
 from flows.execution.stage import Outcome
 from flows.ground.git import WRITTEN, GitError, changes, git
 from flows.lineage.openlineage_sending import Sender
@@ -271,7 +271,7 @@ class Datasets:
 
 
 @dataclass
-class Events(Watch):
+class Events(Observer):
     """Watches a run and sends what happens.
 
     A stage has one START, and one COMPLETE, FAIL or, where it was interrupted, ABORT. One that DVC

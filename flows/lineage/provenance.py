@@ -14,9 +14,9 @@ from typing import Any
 
 from flows.execution.gates import GATES
 from flows.ground.git import GitError, commit_of, entries, show
-from flows.lineage.findings import Finding, Subject, findings_of
+from flows.lineage.findings import Finding, Traced, findings_of
 from flows.records.artifacts import CHANGED, VERIFIED, Artifact, Artifacts, opened
-from flows.records.stages import Record, digests, read_records, recording_commits
+from flows.records.stages import RecordedStage, digests, read_records, recording_commits
 from saliency_audit.errors import DataError, ParameterError
 from saliency_audit.naming import hint
 from tasks import places
@@ -122,7 +122,7 @@ def trace_metric(root: Path, name: str, revision: str | None, rows: bool) -> Tra
             "value": value,
             "statistic": origin.statistic,
         }
-        subject = Subject(dataset, audit, origin, list_rows=rows)
+        subject = Traced(dataset, audit, origin, list_rows=rows)
         steps = _steps(root, records, files, _chain(records, path, origin), subject, commit)
         return Trace(what, commit, tuple(steps))
 
@@ -157,7 +157,7 @@ def trace_row(
             raise ParameterError(f"--method {method}: no such method: {hint(method, methods)}")
         kept = tuple(Path(p) for p in maps if method in (None, PurePosixPath(p).stem))
         origin = Origin("", (), kept)
-        subject = Subject(dataset, audit, origin, image=image, label=label, method=method)
+        subject = Traced(dataset, audit, origin, image=image, label=label, method=method)
         subject.refuse_unknown(files)
         ends = [
             n
@@ -225,11 +225,11 @@ def _summary(files: Artifacts, dataset: str, audit: str) -> Outline | None:
     return read_outline(place)
 
 
-def _writers(records: Mapping[str, Record]) -> dict[str, str]:
+def _writers(records: Mapping[str, RecordedStage]) -> dict[str, str]:
     return {path: record.name for record in records.values() for path in record.writes}
 
 
-def _writer_of(records: Mapping[str, Record], path: str) -> str:
+def _writer_of(records: Mapping[str, RecordedStage], path: str) -> str:
     """Give the stage that writes a path, or the folder that it lies in."""
     writers = _writers(records)
     for place in (PurePosixPath(path), *PurePosixPath(path).parents):
@@ -238,7 +238,7 @@ def _writer_of(records: Mapping[str, Record], path: str) -> str:
     raise DataError(f"no stage of dvc.yaml writes {path}: it is a file of another version")
 
 
-def _chain(records: Mapping[str, Record], path: str, origin: Origin) -> list[str]:
+def _chain(records: Mapping[str, RecordedStage], path: str, origin: Origin) -> list[str]:
     """Give the stages between a metrics.json and its rows, and all behind these."""
     import networkx
 
@@ -253,7 +253,7 @@ def _chain(records: Mapping[str, Record], path: str, origin: Origin) -> list[str
     return _behind(records, sorted(between), origin)
 
 
-def _behind(records: Mapping[str, Record], ends: Sequence[str], origin: Origin) -> list[str]:
+def _behind(records: Mapping[str, RecordedStage], ends: Sequence[str], origin: Origin) -> list[str]:
     """Give stages and all that they need, the last first; of those that make maps, the named."""
     wanted = {str(path) for path in origin.maps}
     folders = {str(path.parent) for path in origin.maps}
@@ -276,10 +276,10 @@ def _behind(records: Mapping[str, Record], ends: Sequence[str], origin: Origin) 
 
 def _steps(
     root: Path,
-    records: Mapping[str, Record],
+    records: Mapping[str, RecordedStage],
     files: Artifacts,
     names: Sequence[str],
-    subject: Subject,
+    subject: Traced,
     commit: str | None,
 ) -> Iterator[Step]:
     commits = _commits(root, names, commit)
@@ -308,7 +308,7 @@ def _steps(
         )
 
 
-def _shown(record: Record, subject: Subject) -> list[str]:
+def _shown(record: RecordedStage, subject: Traced) -> list[str]:
     """Give the outputs to show: of a report, the metrics alone."""
     metrics = [path for path in record.writes if path.endswith(f"/{METRICS}")]
     return metrics or list(record.writes)
@@ -327,7 +327,9 @@ def _overlap(path: str, other: str) -> bool:
     return one.is_relative_to(two) or two.is_relative_to(one)
 
 
-def _stale(record: Record, records: Mapping[str, Record], files: Artifacts) -> Iterator[Finding]:
+def _stale(
+    record: RecordedStage, records: Mapping[str, RecordedStage], files: Artifacts
+) -> Iterator[Finding]:
     """Find what a stage read that is no longer what the stage before it wrote."""
     for path, md5 in record.reads.items():
         if md5 is None:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 
-def recorded(root: Path, stages: Iterable[str]) -> dict[str, Any]:
+def entries_of(root: Path, stages: Iterable[str]) -> dict[str, Any]:
     """Give what DVC recorded of some stages; of one that never ran, nothing."""
     try:
         tree = yaml.safe_load((root / "dvc.lock").read_text("utf-8")) or {}

@@ -38,7 +38,7 @@ def lock_of(main: Path, commit: str) -> dict[str, Any]:
     return stages
 
 
-class Recorded:
+class RecordedArtifacts:
     """The recorded artifacts of a revision, brought to a folder one by one.
 
     ``main``: the clone whose cache and remote may hold them; ``folder``: where they are put.

@@ -18,7 +18,7 @@ LOCK = "dvc.lock"
 
 
 @dataclass(frozen=True)
-class Record:
+class RecordedStage:
     """A stage as it was recorded.
 
     ``needs``: the stages whose outputs it reads; ``reads`` and ``writes``: DVC's digests by path,
@@ -38,7 +38,7 @@ class Record:
         return self.name.partition("@")[0]
 
 
-def read_records(root: Path, commit: str | None = None) -> dict[str, Record]:
+def read_records(root: Path, commit: str | None = None) -> dict[str, RecordedStage]:
     """Read the stages of the checkout, or of a commit, each after what it needs.
 
     Raises DataError where DVC cannot read them.
@@ -65,7 +65,7 @@ def _name(stage: Any) -> str:
     return str(getattr(stage, "name", None) or stage.path_in_repo)
 
 
-def _record(stage: Any, needs: list[str]) -> Record:
+def _record(stage: Any, needs: list[str]) -> RecordedStage:
     from dvc.dependency.param import ParamsDependency
 
     parameters: dict[str, Any] = {}
@@ -76,10 +76,10 @@ def _record(stage: Any, needs: list[str]) -> Record:
         else:
             reads[dep.def_path] = dep.hash_info.value
     writes = {out.def_path: out.hash_info.value for out in stage.outs}
-    return Record(_name(stage), stage.desc or "", tuple(needs), reads, writes, parameters)
+    return RecordedStage(_name(stage), stage.desc or "", tuple(needs), reads, writes, parameters)
 
 
-def digests(records: Iterable[Record]) -> dict[str, str]:
+def digests(records: Iterable[RecordedStage]) -> dict[str, str]:
     """Give the digest of every path that stages read or wrote, as recorded."""
     found: dict[str, str] = {}
     for record in records:

@@ -16,8 +16,8 @@ from typing import Any
 from flows.execution.placement import Need
 from flows.execution.stage import Listener, Runner
 from flows.history.subject import content_digest
-from flows.records.dvc_lock import recorded as entries_of
-from flows.records.revision import Recorded, put
+from flows.records.dvc_lock import entries_of
+from flows.records.revision import RecordedArtifacts, put
 from flows.reproduction.comparison import DIFFERENT, IDENTICAL, WITHIN, Comparison, compare
 from flows.reproduction.training_band import IN_BAND, STAGES, Band, compare_trainings
 from flows.reproduction.values import Tolerance
@@ -140,7 +140,7 @@ class Reproduction:
     root: Path
     steps: list[Step]
     lock: Mapping[str, Any]
-    recorded: Recorded
+    recorded: RecordedArtifacts
     runner: Runner
     progress: Progress
     tolerance: Tolerance = field(default_factory=Tolerance)

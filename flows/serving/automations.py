@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from flows.ground.prefect_client import ask
-from flows.serving.alerts import BLOCK, Alerts, Email, letter, plain
-from flows.serving.events import KIND, SERVING, TRIED, EventError, emit
-from saliency_audit.errors import AuditError, ParameterError
-from tasks.stage import FAILED
+from flows.serving.alerts import BLOCK, Alerts, Email, plain
+from flows.serving.events import KIND, SERVING
+from saliency_audit.errors import ParameterError
 
 if TYPE_CHECKING:
     from prefect.blocks.core import Block
@@ -255,27 +254,7 @@ def _template(root: Path, name: str) -> Mapping[str, Any]:
     return told
 
 
-def try_alerts(root: Path) -> int:
-    """Send a message by every way that serve has registered; gives the exit code."""
-    from flows.ground.console import Voice
-    from flows.ground.server import use_running
-
-    console = Voice()
-    try:
-        if use_running(root) is None:
-            raise EventError(
-                "no Prefect server runs here: start `saliency-audit serve`, or set PREFECT_API_URL"
-            )
-        sent = emit(TRIED, root.name, letter("tried", root, {}), "tried")
-        results = _results(sent)
-    except AuditError as error:
-        return console.complain(error)
-    for name, why in results.items():
-        console.say(f"{name}: {why or 'sent'}")
-    return FAILED if any(results.values()) else 0
-
-
-def _results(sent: str) -> dict[str, str | None]:
+def results_of(sent: str) -> dict[str, str | None]:
     """Give what became of a message, by way: None where it was sent, else why not."""
     from prefect.client.orchestration import get_client
 

@@ -15,7 +15,7 @@ from flows.execution.placement import Need
 from flows.execution.stage import Listener, Outcome, Runner
 from flows.ground.git import WRITTEN, GitError, changes, commit_of
 from flows.ground.prefect_client import ask
-from flows.records.dvc_lock import recorded
+from flows.records.dvc_lock import entries_of
 from flows.workers.worker import ENTRYPOINT, mutex_limit, refuse_without_remote
 from saliency_audit.errors import ParameterError
 from tasks.supervision import ELSEWHERE
@@ -82,7 +82,7 @@ class Pools:
                 parameters={
                     "stage": name,
                     "commit": self.commit,
-                    "recorded": recorded(self.root, sorted(needs)),
+                    "recorded": entries_of(self.root, sorted(needs)),
                     "gpus": need.gpus,
                     "memory_gib": need.memory_gib,
                     "mutex": need.mutex,

@@ -33,8 +33,10 @@ from flows.ground.hold import hold
 from flows.ground.prefect_client import forget_worker
 from flows.ground.worktrees import FOLDER, Worktree, create
 from flows.records.dvc_lock import put
+from saliency_audit.compute import Compute
 from saliency_audit.errors import AuditError, DataError, ParameterError
 from tasks import places
+from tasks.params import load
 from tasks.supervision import end_self, follow_run
 
 #: The worker's clone, for the processes that Prefect starts for it, and its name.
@@ -286,3 +288,28 @@ def refuse_without_remote(root: Path) -> None:
                 "stages for a work pool travel through a DVC remote, and this clone has none: "
                 "`dvc remote add --default store <folder or s3://…>`"
             )
+
+
+def refuse_without_cuda(root: Path, pool: str) -> None:
+    """Raise ParameterError where stages of a pool run on GPUs and PyTorch sees none here.
+
+    It would take them, and each would end with an error of PyTorch's.
+    """
+    from dvc.repo import Repo
+
+    if load(["compute"], root / places.PARAMS).read("compute", Compute).device != "cuda":
+        return
+    with Repo(str(root)) as repo:
+        needs = {s.addressing: Need.of(s.addressing, s.meta or {}) for s in repo.index.stages}
+    asking = [name for name, need in needs.items() if need.pool == pool and need.gpus]
+    if not asking:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        raise ParameterError(
+            f"{asking[0]} is for the pool {pool} and runs on a GPU (meta.gpu in dvc.yaml, "
+            f"compute.device cuda), and PyTorch {torch.__version__} sees none here: see whether "
+            "`nvidia-smi` lists one, whether this PyTorch is built for CUDA, and what "
+            "CUDA_VISIBLE_DEVICES says"
+        )

@@ -54,10 +54,11 @@ class IntervalStatus(StrEnum):
 
     - ``NO_VALUES``: no row, or the statistic is undefined; no figure at all.
     - ``ONE_GROUP``: nothing to resample; no interval.
-    - ``TOO_FEW_INCORRECT``: under 10 groups with an incorrect prediction; no interval.
+    - ``TOO_FEW_INCORRECT``: under ``TOO_FEW_INCORRECT_GROUPS`` groups with an incorrect
+      prediction; no interval.
     - ``UNDEFINED``: over a tenth of the replicates have no value; no interval.
-    - ``FEW_GROUPS``, ``FEW_INCORRECT``, ``FEW_GROUPS_AND_INCORRECT``: fewer than 250 groups or 50
-      incorrect predictions; the interval is marked.
+    - ``FEW_GROUPS``, ``FEW_INCORRECT``, ``FEW_GROUPS_AND_INCORRECT``: fewer than that
+      many groups or incorrect predictions; the interval is marked.
     """
 
     OK = "ok"

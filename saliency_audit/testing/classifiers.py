@@ -35,7 +35,7 @@ def small_classifier() -> Classifier:
     return Classifier(network, LABELS, Labelling.MULTICLASS).eval()
 
 
-def smooth_images(count: int = 3) -> Tensor:
-    """Give smooth images (count, 3, 32, 32) in [0, 1], the same at each call."""
+def smooth_images(count: int = 3, side: int = SIDE) -> Tensor:
+    """Give smooth images (count, 3, side, side) in [0, 1], the same at each call."""
     coarse = torch.rand(count, 3, 7, 7, generator=torch.Generator().manual_seed(3))
-    return nn.functional.interpolate(coarse, (SIDE, SIDE), mode="bicubic").clamp(0, 1)
+    return nn.functional.interpolate(coarse, (side, side), mode="bicubic").clamp(0, 1)

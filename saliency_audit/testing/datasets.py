@@ -119,7 +119,8 @@ def _is_frozen(trial: SourceTrial) -> None:
 def _has_its_fields(trial: SourceTrial) -> None:
     for name in ("kind", "source"):
         value = getattr(trial.source, name, None)
-        require(isinstance(value, str) and value, f"{name} is {value!r}")
+        require(isinstance(value, str), f"{name} is {value!r}")
+    require(getattr(trial.source, "kind", ""), "kind is empty")
     bound = trial.source.max_set_aside
     require(0 <= bound <= 1, f"max_set_aside is {bound}")
 
@@ -285,6 +286,7 @@ def _words_are_words(trial: SourceTrial) -> None:
     "keep no position in the source: make all that changes inside `samples`",
 )
 def _can_be_read_again(trial: SourceTrial) -> None:
+    require(trial.samples, "read again, it gives no image")
     other = trial.source.samples()
     for first, second, before in zip(trial.source.samples(), other, trial.items, strict=True):
         require(_alike(first, before), f"read again, {_id(before)} is another")

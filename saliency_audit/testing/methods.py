@@ -186,7 +186,7 @@ def _refuses_unknown_parameters(trial: MethodTrial) -> None:
 )
 def _refuses_wrong_types(trial: MethodTrial) -> None:
     for name in parameter_types(type(trial.build())):
-        _refused(trial, name, {"a value": "of no parameter's type"}, name)
+        _refused(trial, name, b"of no parameter's type", name)
 
 
 def _refused(trial: MethodTrial, name: str, value: object, wanted: str | None = None) -> None:

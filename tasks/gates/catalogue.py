@@ -6,7 +6,6 @@ import inspect
 import itertools
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import is_dataclass
 from typing import Any
 
 from tasks.audits import AgreementParameters
@@ -50,8 +49,7 @@ def _arguments(rules: Callable[..., list[Rule]]) -> Iterator[Sequence[Any]]:
     """Give, for each argument of a gate's rules, what to try: default parameters, or examples."""
     kinds = typing.get_type_hints(rules)
     for name in inspect.signature(rules).parameters:
-        kind = kinds[name]
-        yield (kind(),) if is_dataclass(kind) else EXAMPLES[name]
+        yield EXAMPLES[name] if name in EXAMPLES else (kinds[name](),)
 
 
 def _united(lists: Iterator[list[Rule]]) -> list[Rule]:

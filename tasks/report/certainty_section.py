@@ -11,7 +11,7 @@ from saliency_audit.measures.certainty_figures import printed_in
 from saliency_audit.statistics.resampling import FEW_GROUPS, FEW_INCORRECT
 from tasks.report.chart import Axis, Estimate, Series, interval_chart, line_chart
 from tasks.report.inputs import AuditSummary, Inputs, spell
-from tasks.report.numerals import count
+from tasks.report.numerals import TOO_FEW_WRONG, count
 from tasks.report.papers import Quoted, paper_of
 from tasks.report.printed import Column, Kind, PrintedTable
 from tasks.report.section import Caution, Chart, Part, Section, filled
@@ -56,8 +56,8 @@ def _few(audit: AuditSummary) -> Caution:
         return Caution("")
     return Caution(
         f"{audit.model}: too few to conclude. {count(right)} right and {count(wrong)} wrong "
-        f"explained test predictions of {count(groups)} patients or lesions; below 50 wrong or 250 "
-        "patients or lesions a difference may be chance."
+        f"explained test predictions of {count(groups)} patients or lesions; below {FEW_INCORRECT} "
+        f"wrong or {FEW_GROUPS} patients or lesions a difference may be chance."
     )
 
 
@@ -104,8 +104,9 @@ def _table_4(inputs: Inputs) -> PrintedTable:
         "c_IoU: IoU of T with P (Eq 9). c_AUITC: AUITC of the map with P (Eq 10). Right: the image "
         "has the predicted label. Where P marks nothing both are 0: classifier and segmenter "
         "disagree. Difference: right minus wrong.",
-        "Brackets: 95 % bootstrap interval over patients or lesions; none where fewer than 10 of "
-        "them have a wrong prediction; † where fewer than 250 of them or 50 wrong predictions.",
+        "Brackets: 95 % bootstrap interval over patients or lesions; none where "
+        f"{TOO_FEW_WRONG} of them have a wrong prediction; † where fewer than {FEW_GROUPS} of them "
+        f"or {FEW_INCORRECT} wrong predictions.",
     ]
     if paper is not None:
         notes.append("Shaded rows: what the SegX paper printed.")

@@ -126,7 +126,7 @@ def _few_groups(groups: int) -> str:
         return f"{count(groups)} patients or lesions."
     return (
         f"Only {counted(groups, 'patient or lesion', 'patients or lesions')}: too few to conclude "
-        "(fewer than 250)."
+        f"(fewer than {FEW_GROUPS})."
     )
 
 
@@ -193,7 +193,8 @@ def _certain(audit: AuditSummary) -> Answer:
         f"{count(wrong)} wrong predictions of {count(groups)} patients or lesions"
     )
     few = wrong < FEW_INCORRECT or groups < FEW_GROUPS
-    basis += ": too few to conclude (fewer than 50 wrong, or 250 patients or lesions)." * few or "."
+    too_few = f"fewer than {FEW_INCORRECT} wrong, or {FEW_GROUPS} patients or lesions"
+    basis += f": too few to conclude ({too_few})." if few else "."
     return Answer(question, text, basis, not better and len(worse) < len(known), few)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from saliency_audit.measures.localisation_figures import LOCALISATION_FIGURES, printed_in
 from tasks.report.chart import Axis, Estimate, interval_chart, spanning
 from tasks.report.inputs import AuditSummary, Inputs, spell
-from tasks.report.numerals import percent
+from tasks.report.numerals import FEW_PATIENTS, percent
 from tasks.report.papers import Paper, Quoted, paper_of
 from tasks.report.printed import Column, Kind, PrintedTable
 from tasks.report.section import Caution, Chart, Part, Section, filled
@@ -186,7 +186,7 @@ def _beyond(inputs: Inputs, masks: str) -> PrintedTable:
             "Gain beyond masking: SegX of the map minus SegX of its control, image by image. What "
             "SegX adds to any map is in both and cancels. Brackets: 95 % bootstrap interval over "
             "patients or lesions; an interval above 0 says that the map knows more than its "
-            "control. †: fewer than 250 patients or lesions, read with care.",
+            f"control. †: {FEW_PATIENTS}, read with care.",
             "Evidence lost: share of T∩M that SegX takes away because it lies outside P.",
         ),
         heads=2,

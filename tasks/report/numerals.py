@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from saliency_audit.statistics.resampling import Interval, IntervalStatus
+from saliency_audit.statistics.resampling import (
+    FEW_GROUPS,
+    FEW_INCORRECT,
+    TOO_FEW_INCORRECT_GROUPS,
+    Interval,
+    IntervalStatus,
+)
 
 #: Written where there is no value.
 NOTHING = "\N{EN DASH}"
@@ -12,15 +18,21 @@ MINUS = "\N{MINUS SIGN}"
 #: Between thousands.
 THIN = "\N{NARROW NO-BREAK SPACE}"
 
+#: The bounds of ``statistics.resampling`` in words.
+TOO_FEW_WRONG = f"fewer than {TOO_FEW_INCORRECT_GROUPS}"
+FEW_PATIENTS = f"fewer than {FEW_GROUPS} patients or lesions"
+
 #: What a status of an interval means to a reader.
 STATUSES = {
     "no_values": "no row has a value",
     "one_group": "only one patient or lesion: nothing to resample",
-    "too_few_incorrect": "fewer than 10 patients or lesions with a wrong prediction: no interval",
+    "too_few_incorrect": (
+        f"{TOO_FEW_WRONG} patients or lesions with a wrong prediction: no interval"
+    ),
     "undefined": "undefined in too many resamples: no interval",
-    "few_groups": "fewer than 250 patients or lesions",
-    "few_incorrect": "fewer than 50 wrong predictions",
-    "few_groups_and_incorrect": "fewer than 250 patients or lesions and 50 wrong predictions",
+    "few_groups": FEW_PATIENTS,
+    "few_incorrect": f"fewer than {FEW_INCORRECT} wrong predictions",
+    "few_groups_and_incorrect": f"{FEW_PATIENTS} and {FEW_INCORRECT} wrong predictions",
 }
 
 

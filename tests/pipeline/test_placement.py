@@ -42,12 +42,12 @@ from flows.execution.flow import audit
 from flows.execution.gpus import Gpus
 from flows.execution.graph import Node
 from flows.execution.placement import Machine, Need
-from flows.execution.observers import Watch
+from flows.execution.observers import Observer
 meta = json.loads(sys.argv[1])
 graph = {n: Node(n, frozenset(), ("new",), 0, m, "") for n, m in meta.items()}
 needs = {n: Need.of(n, m) for n, m in meta.items()}
 machine = Machine(4, Gpus(Path.cwd(), ["3", "5"]), 8.0)
-outcomes = audit(Path.cwd(), graph, list(graph), machine, needs, Watch())
+outcomes = audit(Path.cwd(), graph, list(graph), machine, needs, Observer())
 print(json.dumps({n: [o.state, o.error] for n, o in outcomes.items()}))
 """
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.execution.estimate import Left, Underway, time_left
+from flows.execution.estimate import Left, Underway, share_done, time_left
 
 #: A graph of stages, each needing some of those before it, with whole seconds.
 graphs = st.lists(
@@ -83,3 +83,13 @@ def test_what_waits_for_a_failed_stage_is_left_out():
 def test_a_stage_elsewhere_takes_no_slot():
     former = {"a": 5.0, "b": 5.0, "c": 5.0}
     assert time_left(["a", "b", "c"], {}, former, 1, away=["b", "c"]) == Left(5.0, 0)
+
+
+def test_what_never_ran_says_which_share_of_the_models_passes_is_done():
+    passes = {"a": 100, "b": 300, "c": 0}
+    assert share_done(passes, [], {}) == 0.0
+    assert share_done(passes, ["a", "c"], {"b": Underway(3.0)}) == 0.25
+    assert share_done(passes, ["a"], {"b": Underway(3.0, share=0.5)}) == 0.625
+    assert share_done(passes, passes, {}) == 1.0
+    assert share_done({"c": 0}, ["c"], {}) is None
+    assert str(Left(0.0, 2, share=0.25)).startswith("not known yet; 25%")

@@ -6,7 +6,6 @@ import json
 import shutil
 
 import pytest
-import yaml
 
 from flows.ground.parameters import check_parameters
 from saliency_audit.errors import ParameterError
@@ -16,41 +15,6 @@ from tasks.params import read_tree
 from tasks.pins import LOCK, check_pin, read_pins
 from tasks.plugins import check_pins, used, write_pins
 from tests.invented_plugin import FILES
-
-MODEL = "architecture: their_net\ntrain: {epochs: 1}\n"
-
-
-@pytest.fixture
-def checkout(root, tmp_path):
-    """A folder whose params.yaml names a plugin of each kind beside what is built in."""
-    folder = tmp_path / "checkout"
-    (folder / "tasks").mkdir(parents=True)
-    for name in ("tasks", "saliency_audit"):
-        for path in (root / name).rglob("*"):
-            if path.is_file() and "__pycache__" not in path.parts:
-                target = folder / path.relative_to(root)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(path, target)
-    for name, text in (("theirs", MODEL), ("cnn", MODEL.replace("their_net", "cnn"))):
-        (folder / "classifiers" / name).mkdir(parents=True)
-        (folder / "classifiers" / name / "model.yaml").write_text(text)
-    tree = read_tree(root / "params.yaml")
-    tree["datasets"]["discs"] = {"kind": "their_discs", "size": [32, 32]}
-    tree["audits"] = {
-        "discs-theirs": {"dataset": "discs", "classifier": "theirs"},
-        "phantom_skin-cnn": {"dataset": "phantom_skin", "classifier": "cnn"},
-        "phantom_chest-cnn": {"dataset": "phantom_chest", "classifier": "cnn"},
-    }
-    tree["methods"] = [*tree["methods"], "their_gradient", "doubled"]
-    tree["method"] |= {"their_gradient": {}, "doubled": {"class": "their_gradient", "gain": 2.0}}
-    (folder / "params.yaml").write_text(yaml.safe_dump(tree))
-    return folder
-
-
-@pytest.fixture
-def tree(checkout):
-    return read_tree(checkout / "params.yaml")
-
 
 THEIRS = {
     places.code("ingest", "discs"),

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.validation import check_tree
+from flows.ground.parameters import check_tree
 from saliency_audit.errors import ParameterError
 from saliency_audit.models.specification import read_specification
 from saliency_audit.parameters import parameter_defaults
