@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -191,7 +190,7 @@ def _run_flow(
     pools = pools_of(root) if any(need.pool for need in needs.values()) else None
     record = RunRecord(root, names)
     estimate = _estimate(root, graph, names, machine.slots)
-    sender = Sender(root, partial(_say_warning, console))
+    sender = Sender(root, console.warn)
     try:
         with (
             Display(console, len(names), estimate) as display,
@@ -203,10 +202,6 @@ def _run_flow(
         record.close()
     remember(root)
     return outcomes
-
-
-def _say_warning(console: Voice, text: str) -> None:
-    console.warn(text)
 
 
 def _estimate(root: Path, graph: Mapping[str, Node], names: list[str], slots: int) -> Estimate:

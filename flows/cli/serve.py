@@ -7,9 +7,8 @@ import ipaddress
 import os
 import sys
 import time
-from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -23,6 +22,7 @@ from flows.serving.alerts import said
 from flows.serving.automations import register, take_addresses
 from flows.serving.events import DATASET_CHANGED, RETRAINED
 from flows.serving.schedule import Schedule, read_schedule
+from flows.serving.triggers import cron_of, deployments
 from flows.serving.watchdog import watch_signs
 from saliency_audit.errors import AuditError, ParameterError
 from tasks import places
@@ -31,9 +31,6 @@ from tasks.supervision import RUN, ended
 
 #: Seconds that audits in progress may take to end.
 PATIENCE = 30.0
-
-if TYPE_CHECKING:
-    from prefect.client.schemas.schedules import CronSchedule
 
 
 def command(
@@ -66,7 +63,7 @@ def serve_audits(root: Path, config: Path | None, host: str, port: int) -> int:
         refuse_dirty(root, "serve")
         commit = commit_of(root, schedule.revision)
         _check_host(host)
-        cron = _cron(schedule)
+        cron = cron_of(schedule)
         ways = take_addresses(schedule.alerts)
         apart = use_running(root) is not None
         if config is not None:
@@ -80,7 +77,7 @@ def serve_audits(root: Path, config: Path | None, host: str, port: int) -> int:
                 _say(console, root, schedule, commit, url)
                 asyncio.run(register(root, schedule.alerts, ways, apart))
                 try:
-                    asyncio.run(_serve(root, schedule, _deployments(schedule, cron)))
+                    asyncio.run(_serve(root, schedule, deployments(schedule, cron)))
                 finally:
                     _await_audits(root)
     except AuditError as error:
@@ -112,21 +109,6 @@ def _check_host(host: str) -> None:
         ) from None
 
 
-def _cron(schedule: Schedule) -> CronSchedule | None:
-    from prefect.client.schemas.schedules import CronSchedule
-
-    if schedule.cron is None:
-        return None
-    try:
-        return CronSchedule(cron=schedule.cron, timezone=schedule.timezone)
-    except ValueError as error:
-        raise ParameterError(
-            f"cron is {schedule.cron!r}, timezone {schedule.timezone!r}: "
-            f"{str(error).splitlines()[-1].strip()}: give five fields, such as 0 3 * * *, and a "
-            "zone such as UTC or Europe/Rome"
-        ) from None
-
-
 def _say(console: Voice, root: Path, schedule: Schedule, commit: str, url: str) -> None:
     lines = [
         f"serving audits of {schedule.revision} ({commit[:12]}) at {url.removesuffix('/api')}",
@@ -143,52 +125,7 @@ def _say(console: Voice, root: Path, schedule: Schedule, commit: str, url: str) 
         console.say(line)
 
 
-def _deployments(schedule: Schedule, cron: CronSchedule | None) -> list[Any]:
-    """Give the deployments. Their runs queue at the runner, which does one at a time.
-
-    A deployment's own concurrency limit would do that, too, but in Prefect 3.8 a run of it that
-    waits for its process may lose its slot and be cancelled, and with it the event.
-    """
-    from prefect.events import DeploymentEventTrigger
-
-    from flows.serving.deployments import re_audit, watch
-
-    named = {key: _from(f"payload.{key}") for key in ("classifier", "reference", "digest")}
-    deployments: list[Any] = [
-        re_audit.to_deployment(
-            "audits",
-            schedules=[cron] if cron else [],
-            triggers=[
-                DeploymentEventTrigger(
-                    name="a classifier was retrained",
-                    expect={RETRAINED},
-                    match={"prefect.resource.id": "saliency-audit.classifier.*"},
-                    parameters={"reason": RETRAINED, **named, "at": _from("occurred")},
-                ),
-                DeploymentEventTrigger(
-                    name="data changed",
-                    expect={DATASET_CHANGED},
-                    match={"prefect.resource.id": "saliency-audit.dataset.*"},
-                    parameters={"reason": DATASET_CHANGED},
-                ),
-            ],
-            description="Audits the served revision in a worktree; a branch for each audit.",
-            tags=["saliency-audit"],
-        )
-    ]
-    if schedule.watch_minutes:
-        deployments.append(
-            watch.to_deployment(
-                "newer",
-                interval=timedelta(minutes=schedule.watch_minutes),
-                description="Looks for newer weights and data.",
-                tags=["saliency-audit"],
-            )
-        )
-    return deployments
-
-
-async def _serve(root: Path, schedule: Schedule, deployments: list[Any]) -> None:
+async def _serve(root: Path, schedule: Schedule, offered: list[Any]) -> None:
     """Register the deployments and run what comes due, one at a time, until cancelled."""
     from prefect.client.orchestration import get_client
     from prefect.runner import Runner
@@ -196,7 +133,7 @@ async def _serve(root: Path, schedule: Schedule, deployments: list[Any]) -> None
     # One at a time: a newer digest waits its turn behind a running audit.
     runner = Runner(name="saliency-audit", limit=1, pause_on_shutdown=False)
     known: list[Any] = []
-    for deployment in deployments:
+    for deployment in offered:
         known.append(await runner.add_deployment(deployment))  # type: ignore[misc]
     async with get_client() as client:
         # What changed while nobody served.
@@ -206,8 +143,3 @@ async def _serve(root: Path, schedule: Schedule, deployments: list[Any]) -> None
         await runner.start()
     finally:
         done.set()
-
-
-def _from(key: str) -> dict[str, Any]:
-    """Have Prefect take a parameter from the event."""
-    return {"__prefect_kind": "jinja", "template": f"{{{{ event.{key} }}}}"}

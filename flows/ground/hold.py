@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -61,11 +61,14 @@ def holder(path: Path) -> str:
 def alone_in(root: Path, console: Voice, wait: bool = False) -> Iterator[None]:
     """Hold the checkout; raises BusyError naming the process that holds it, or waits for it."""
     path = root / ".saliency" / "run.lock"
-    if is_held(path):
-        busy = f"another run (process {holder(path)}) is in progress in {root}"
-        if not wait:
-            raise BusyError(f"{busy}: wait for it to end, or say --wait")
-        console.say(f"{busy}: waiting for it to end")
-    with hold(path):
+    with ExitStack() as held:
+        try:
+            held.enter_context(hold(path, wait=False))
+        except HeldError:
+            busy = f"another run (process {holder(path)}) is in progress in {root}"
+            if not wait:
+                raise BusyError(f"{busy}: wait for it to end, or say --wait") from None
+            console.say(f"{busy}: waiting for it to end")
+            held.enter_context(hold(path))
         path.write_text(str(os.getpid()), "utf-8")
         yield

@@ -135,12 +135,6 @@ def adopt_release(root: Path, release: Release, sources: Sequence[str], main: Pa
     return weights
 
 
-def current_digest(root: Path, classifier: str) -> str | None:
-    """Give the digest of a classifier's weights in a checkout; None where they are not there."""
-    file = root / weights_of(root, classifier)
-    return sha256_of(file) if file.is_file() else None
-
-
 def _check(file: Path, release: Release) -> None:
     found = sha256_of(file)
     if found != release.digest:
