@@ -29,8 +29,10 @@ __all__ = [
     "labelling",
     "measures",
     "models",
+    "plugins",
     "problem",
     "progress",
     "quality",
     "statistics",
+    "testing",
 ]

@@ -6,8 +6,10 @@ from typing import Annotated
 
 from saliency_audit.ranges import Count, Interval
 
-#: Pixels of a side: no smaller image can be explained.
-Side = Annotated[int, Interval(ge=8)]
+#: Pixels: no smaller image can be explained.
+LEAST_SIDE = 8
+#: Pixels of a side.
+Side = Annotated[int, Interval(ge=LEAST_SIDE)]
 #: Working resolution, height and width in pixels.
 Size = tuple[Side, Side]
 #: How many images are taken; None for all.

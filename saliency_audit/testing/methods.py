@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from saliency_audit.attribution.maps import quantise
 from saliency_audit.attribution.method import Method, RawMap
-from saliency_audit.attribution.parameters import build, parameter_types
 from saliency_audit.attribution.registry import method_from_parameters
 from saliency_audit.compute import Compute
 from saliency_audit.errors import DataError, ParameterError
 from saliency_audit.measures.status import VALUELESS_MAPS
 from saliency_audit.models.classifier import Classifier
+from saliency_audit.parameters import build, parameter_types
 from saliency_audit.testing.classifiers import small_classifier, smooth_images
 from saliency_audit.testing.contract import (
     Check,

@@ -16,7 +16,7 @@ from tasks.summary.classification import Classification
 from tasks.summary.localisation import Available, Localisation
 from tasks.summary.maps import Cohort, OfMethod
 
-AGAIN = "delete it and run `dvc repro`"
+AGAIN = "delete it and run `saliency-audit run`"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _read(path: Path, kind: type[Record]) -> Record:
     try:
         return TypeAdapter(kind).validate_json(path.read_bytes(), strict=True)
     except FileNotFoundError:
-        raise DataError(f"{path} is missing: run `dvc repro` to make it") from None
+        raise DataError(f"{path} is missing: run `saliency-audit run` to make it") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise DataError(f"{path} {_said(first['type'], first['loc'], first['msg'])}") from None
