@@ -41,6 +41,5 @@ def hit_of(found: Explained) -> float:
     first = int(np.searchsorted(curve.kept, 1))
     if first == len(curve.kept) or curve.values[first] <= 0:
         return 0.0
-    last = int(np.searchsorted(-curve.values, -curve.values[first], side="right"))
-    shared, pointed = curve.pixels_at(last)
+    shared, pointed = curve.pixels_at(area(curve.values >= curve.values[first]))
     return shared / pointed
