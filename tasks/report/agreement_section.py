@@ -68,7 +68,7 @@ def _table(inputs: Inputs) -> PrintedTable:
                 "wrong": found.highest_mean_incorrect,
             }
         )
-    near = "All but one method, or all, share a top cell"
+    voted = "All but one method, or all, share a top cell"
     shared = "Top cells that two methods share, of three"
     return PrintedTable(
         "agreement",
@@ -80,9 +80,9 @@ def _table(inputs: Inputs) -> PrintedTable:
             Column("shared", "observed", Kind.SCORE, shared),
             Column("shared_chance", "chance", Kind.SCORE, shared),
             Column("shared_difference", "difference", Kind.DIFFERENCE, shared),
-            Column("share", "observed", Kind.SHARE, near),
-            Column("chance", "chance", Kind.SHARE, near),
-            Column("difference", "difference", Kind.DIFFERENCE, near),
+            Column("share", "observed", Kind.SHARE, voted),
+            Column("chance", "chance", Kind.SHARE, voted),
+            Column("difference", "difference", Kind.DIFFERENCE, voted),
             Column("right", "right", Kind.MEAN, "Votes of the most agreed cell", "-"),
             Column("wrong", "wrong", Kind.MEAN, "Votes of the most agreed cell", "-"),
         ),

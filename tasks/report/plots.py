@@ -20,8 +20,9 @@ def plots(inputs: Inputs) -> dict[str, str]:
         found[f"calibration.{audit.audit}.csv"] = _calibration(audit)
         found[f"risk_coverage.{audit.audit}.csv"] = _risk_coverage(audit)
         found[f"localisation.{audit.audit}.csv"] = _localisation(audit)
-        if audit.numbers.classification.confusion is not None:
-            found[f"confusion.{audit.audit}.csv"] = _confusion(audit)
+        counts = audit.numbers.classification.confusion
+        if counts is not None:
+            found[f"confusion.{audit.audit}.csv"] = _confusion(audit, counts)
     return found
 
 
@@ -48,13 +49,12 @@ def _calibration(audit: AuditSummary) -> str:
     return _csv(("probability", "stated", "observed", "n"), rows)
 
 
-def _confusion(audit: AuditSummary) -> str:
+def _confusion(audit: AuditSummary, confusion: list[list[int]]) -> str:
     """One row per image, as the confusion templates of DVC count them."""
-    found = audit.numbers.classification
-    labels = [quality.label for quality in found.labels]
+    labels = [quality.label for quality in audit.numbers.classification.labels]
     rows = [
         (actual, predicted)
-        for actual, counts in zip(labels, found.confusion, strict=True)
+        for actual, counts in zip(labels, confusion, strict=True)
         for predicted, number in zip(labels, counts, strict=True)
         for _ in range(number)
     ]
