@@ -9,7 +9,6 @@ import ast
 import importlib
 import os
 import sys
-import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from flows.cli.paths import CALLED_FROM
 from flows.ground.environment import prepare
+from saliency_audit import __version__
 from tasks import places
 
 #: The commands in the order in which they are listed, and the module that has each as ``command``.
@@ -80,15 +80,9 @@ class Commands(TyperGroup):
         return (name, load(name), rest) if name in COMMANDS else (name, command, rest)
 
 
-def version() -> str:
-    """Give the version of this checkout, as pyproject.toml states it."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    return str(project["version"])
-
-
 def _say_version(wanted: bool) -> None:
     if wanted:
-        sys.stdout.write(f"saliency-audit {version()}\n")
+        sys.stdout.write(f"saliency-audit {__version__}\n")
         raise typer.Exit
 
 

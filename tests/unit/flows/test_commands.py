@@ -8,10 +8,10 @@ import json
 import os
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from flows.cli.app import COMMANDS, app, load, summary
@@ -83,7 +83,7 @@ def test_every_module_of_the_room_is_a_command_or_serves_all(root):
 
 
 def test_the_version_is_the_one_that_is_stated(root):
-    stated = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    stated = yaml.safe_load((root / "CITATION.cff").read_text("utf-8"))["version"]
     assert CliRunner().invoke(app, ["--version"]).output.split() == ["saliency-audit", stated]
 
 
