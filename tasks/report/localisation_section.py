@@ -280,6 +280,7 @@ def _strict(inputs: Inputs) -> PrintedTable:
             for reading in ("original", "segx"):
                 own = found.means["map"][reading][measure]
                 row[f"{measure}_{reading}_zeros"] = own.with_zeros
+                assert own.macro is not None  # of every figure that is compared
                 row[f"{measure}_{reading}_macro"] = own.macro.mean
                 row["labels"] = own.macro.n
         share = found.mask_below_budget / found.with_truth

@@ -54,7 +54,7 @@ def _confusion(audit: AuditSummary) -> str:
     labels = [quality.label for quality in found.labels]
     rows = [
         (actual, predicted)
-        for actual, counts in zip(labels, found.confusion, strict=True)
+        for actual, counts in zip(labels, found.confusion or [], strict=True)
         for predicted, number in zip(labels, counts, strict=True)
         for _ in range(number)
     ]
