@@ -7,6 +7,7 @@ has made; it computes none but counts of the dataset. By part:
 - ``numerals``: how a number is written; ``printed``: a table as HTML, CSV and Markdown;
 - ``section``: a page is sections of tables, charts and galleries;
 - ``data_section`` … ``provenance_section``: one module per section of the page;
+- ``separators``: what the scores of Table 4 are called;
 - ``headline``: the answer in a few sentences; ``papers``: what the papers printed;
 - ``chart``, ``drawing``: charts as SVG; ``picture``: maps and masks as pixels;
 - ``metrics``, ``plots``: what ``dvc metrics diff`` and ``dvc plots`` read;

@@ -52,15 +52,15 @@ def members(audit: AuditSummary, name: str) -> list[str]:
 def _table(inputs: Inputs) -> PrintedTable:
     rows = []
     for audit, name, found in _sets(inputs):
-        near = found.near_unanimous
+        unanimous = found.near_unanimous
         rows.append(
             {
                 "model": audit.model,
                 "set": f"{SETS[name]} ({len(members(audit, name))})",
                 "n": found.rows,
-                "share": near.share.mean,
-                "chance": near.chance.mean,
-                "difference": near.difference,
+                "share": unanimous.share.mean,
+                "chance": unanimous.chance.mean,
+                "difference": unanimous.difference,
                 "shared": found.shared.mean,
                 "shared_chance": found.shared.chance,
                 "shared_difference": found.shared.difference,

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from saliency_audit.measures.localisation_figures import LOCALISATION_FIGURES, printed_in
-from saliency_audit.statistics.means import Mean
 from tasks.report.chart import Axis, Estimate, interval_chart, spanning
 from tasks.report.inputs import AuditSummary, Inputs, spell
 from tasks.report.numerals import FEW_PATIENTS, percent
@@ -281,9 +280,9 @@ def _strict(inputs: Inputs) -> PrintedTable:
             for reading in ("original", "segx"):
                 own = found.means["map"][reading][measure]
                 row[f"{measure}_{reading}_zeros"] = own.with_zeros
-                macro = own.macro or Mean(None, 0)  # none of a figure that is not compared
-                row[f"{measure}_{reading}_macro"] = macro.mean
-                row["labels"] = macro.n
+                assert own.macro is not None  # of every figure that is compared
+                row[f"{measure}_{reading}_macro"] = own.macro.mean
+                row["labels"] = own.macro.n
         share = found.mask_below_budget / found.with_truth
         rows.append({**row, "below": share, "area": found.truth_area})
     columns = [
