@@ -21,6 +21,7 @@ TIERS = {
     "changed": "audit",
     "flown": "audit",
     "new_checkout": "audit",
+    "ready": "audit",  # of tests/mutations
     "server": "server",
     "prefect_server": "server",
     "browser": "browser",
@@ -34,11 +35,11 @@ SLOW = [
         "attribution/test_method_contract",
         "attribution/test_rise",
         "docs/test_wheel",
-        "faithfulness/test_with_the_audits_methods",
         "models/test_architectures",
         "models/test_fitting",
         "models/test_segmenter",
         "models/test_training",
+        "report/test_report_page",
     )
 ]
 #: Files that begin, so that short ones fill the end: the two that make what others copy, then

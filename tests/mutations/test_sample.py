@@ -54,6 +54,7 @@ def test_what_changes_nothing_is_no_trial(ready, tmp_path):
     assert attempt(kind, 0.01, 1, ready, tmp_path / "trial").outcome == "idle"
 
 
+@pytest.mark.audit
 @pytest.mark.parametrize("seed", range(1000, 1004))
 def test_clean_data_raises_no_alarm(seed, tmp_path):
     assert clean.attempt(seed, clean.INPUTS, tmp_path / "clean").rules == []

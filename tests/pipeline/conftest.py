@@ -131,7 +131,8 @@ def take_cache(source: Checkout, target: Checkout) -> None:
 def warm_checkout(reproduced, new_checkout) -> Callable[[], Checkout]:
     """Give fresh checkouts whose run-cache has all that `reproduced` has computed.
 
-    A stage with the same code, parameters and inputs is checked out instead of run.
+    A stage with the same code, parameters and inputs is checked out instead of run; gates and the
+    report run, because git has what they say, and no run-cache.
     """
 
     def make() -> Checkout:
