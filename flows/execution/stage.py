@@ -14,6 +14,14 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, Any
 
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_result,
+    stop_after_delay,
+    wait_exponential,
+)
+
 from tasks.stage import STOPPED
 from tasks.supervision import RUN
 
@@ -28,9 +36,14 @@ BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock")
 #: Seconds between two looks at a running stage.
 LOOK = 0.5
 #: Seconds until what another DVC holds, or refused to record, is tried again; doubled each time.
-FIRST_PAUSE, LAST_PAUSE = 0.5, 8.0
+PAUSES = wait_exponential(multiplier=0.5, max=8.0)
 #: Seconds for which a stage waits for another DVC to let go, and for a finished one's record.
 BUSY_LIMIT, RECORD_LIMIT = 3600.0, 60.0
+
+
+def _last(state: RetryCallState) -> Any:
+    """Give what the last attempt gave, where no more is made."""
+    return state.outcome.result() if state.outcome else None
 
 
 @dataclass
@@ -150,17 +163,24 @@ class Runner:
         listener = listener or Listener()
         started = time.monotonic()
         command = ["repro", *options, "-s", name]
-        until, pause = started + BUSY_LIMIT, FIRST_PAUSE
-        while True:
+
+        def attempt() -> tuple[int | None, str]:
             progress.unlink(missing_ok=True)
-            code, text = self._dvc(name, command, log, environment, minutes, listener)
-            if code in (0, None) or not BUSY.search(text) or _has_finished(progress):
-                break
-            if time.monotonic() > until:
-                break
-            listener.line("another DVC is at work on what this stage needs: trying again")
-            time.sleep(pause)
-            pause = min(2 * pause, LAST_PAUSE)
+            return self._dvc(name, command, log, environment, minutes, listener)
+
+        def busy(found: tuple[int | None, str]) -> bool:
+            ended = found[0] in (0, None) or not BUSY.search(found[1])
+            return not ended and not _has_finished(progress)
+
+        code, text = Retrying(
+            retry=retry_if_result(busy),
+            stop=stop_after_delay(BUSY_LIMIT),
+            wait=PAUSES,
+            before_sleep=lambda _: listener.line(
+                "another DVC is at work on what this stage needs: trying again"
+            ),
+            retry_error_callback=_last,
+        )(attempt)
         if code not in (0, None) and _has_finished(progress):
             code = self._record(name, log, environment, listener)
         seconds = time.monotonic() - started
@@ -191,14 +211,20 @@ class Runner:
         self, name: str, log: Path, environment: Mapping[str, str], listener: Listener
     ) -> int | None:
         """Have DVC record what a stage has written; gives the exit code of the last attempt."""
-        until, pause = time.monotonic() + RECORD_LIMIT, FIRST_PAUSE
-        while True:
-            listener.line("the work is done and DVC could not record it: recording it again")
-            code, _ = self._dvc(name, ["commit", "-f", name], log, environment, None, listener)
-            if code == 0 or self.running.stopped or time.monotonic() > until:
-                return code
-            time.sleep(pause)
-            pause = min(2 * pause, LAST_PAUSE)
+
+        def attempt() -> int | None:
+            return self._dvc(name, ["commit", "-f", name], log, environment, None, listener)[0]
+
+        trying = Retrying(
+            retry=retry_if_result(lambda code: code != 0 and not self.running.stopped),
+            stop=stop_after_delay(RECORD_LIMIT),
+            wait=PAUSES,
+            before=lambda _: listener.line(
+                "the work is done and DVC could not record it: recording it again"
+            ),
+            retry_error_callback=_last,
+        )
+        return trying(attempt)
 
     def _dvc(
         self,

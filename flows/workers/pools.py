@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+
 from flows.execution.placement import Need
 from flows.execution.stage import Listener, Outcome, Runner
 from flows.ground.git import WRITTEN, GitError, changes, commit_of
@@ -51,23 +53,36 @@ class Pools:
         if pushed != 0:
             error = "what it reads could not be pushed to the DVC remote: see the log"
             return Outcome(name, "failed", 0.0, runner.log(name), error)
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                told = self._ask(name, needs, need, listener)
-            except WorkerDiedError as death:
-                listener.line(f"{death}: attempt {attempt} of {ATTEMPTS}")
-                continue
-            seconds = time.monotonic() - started
-            worker = str(told.get("worker", need.pool))
-            if told["state"] == "failed":
-                error, gated = str(told["error"]), bool(told.get("gated"))
-                return Outcome(name, "failed", seconds, runner.log(name), error, worker, gated)
-            # What the worker recorded is in the run-cache now: DVC takes it from there.
-            outcome = runner.run(name, {ELSEWHERE: worker}, None, listener, "--pull")
-            state = outcome.state if outcome.state == "failed" else str(told["state"])
-            return replace(outcome, state=state, seconds=time.monotonic() - started, where=worker)
-        error = f"{ATTEMPTS} workers of the pool {need.pool} died over it: see their logs"
-        return Outcome(name, "failed", time.monotonic() - started, runner.log(name), error)
+        told = self._ask_until_told(name, needs, need, listener)
+        seconds = time.monotonic() - started
+        if told is None:
+            error = f"{ATTEMPTS} workers of the pool {need.pool} died over it: see their logs"
+            return Outcome(name, "failed", seconds, runner.log(name), error)
+        worker = str(told.get("worker", need.pool))
+        if told["state"] == "failed":
+            error, gated = str(told["error"]), bool(told.get("gated"))
+            return Outcome(name, "failed", seconds, runner.log(name), error, worker, gated)
+        # What the worker recorded is in the run-cache now: DVC takes it from there.
+        outcome = runner.run(name, {ELSEWHERE: worker}, None, listener, "--pull")
+        state = outcome.state if outcome.state == "failed" else str(told["state"])
+        return replace(outcome, state=state, seconds=time.monotonic() - started, where=worker)
+
+    def _ask_until_told(
+        self, name: str, needs: frozenset[str], need: Need, listener: Listener
+    ) -> dict[str, Any] | None:
+        """Send a stage, again where a worker dies; None where too many have."""
+
+        def tell(state: RetryCallState) -> None:
+            death = state.outcome.exception() if state.outcome else None
+            listener.line(f"{death}: attempt {state.attempt_number} of {ATTEMPTS}")
+
+        trying = Retrying(
+            retry=retry_if_exception_type(WorkerDiedError),
+            stop=stop_after_attempt(ATTEMPTS),
+            after=tell,
+            retry_error_callback=lambda _: None,
+        )
+        return trying(self._ask, name, needs, need, listener)
 
     def _ask(
         self, name: str, needs: frozenset[str], need: Need, listener: Listener

@@ -11,7 +11,6 @@ import json
 import os
 import socket
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from math import ceil
@@ -24,6 +23,13 @@ from prefect.client.schemas.objects import State
 from prefect.concurrency.sync import concurrency
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_result,
+    stop_after_attempt,
+    wait_exponential,
+)
 
 from flows.execution.gpus import Gpus, gpus_here
 from flows.execution.placement import Need, Place
@@ -216,20 +222,31 @@ def _work(
 
 def _dvc(worktree: Worktree, heart: Heart, verb: str, *arguments: str) -> None:
     """Fetch from the remote or push to it; again where it does not answer, then DataError."""
-    pause = PAUSE
-    for attempt in range(PUSHES):
-        found = worktree.call("dvc", "--wait-for-lock", verb, *arguments)
-        if found.returncode == 0:
-            return
-        said = error_of(found.stderr.strip() or found.stdout)
-        heart.line(f"dvc {verb} failed ({attempt + 1} of {PUSHES}): {said}")
-        if attempt + 1 < PUSHES:
-            time.sleep(pause)
-            pause *= 2
-    raise DataError(
-        f"dvc {verb} of {arguments[-1]} failed {PUSHES} times: {said}: what was computed is "
-        "kept in the worker's cache, and is pushed when the stage is sent again"
+
+    def tell(state: RetryCallState) -> None:
+        heart.line(f"dvc {verb} failed ({state.attempt_number} of {PUSHES}): {_said(state)}")
+
+    def give_up(state: RetryCallState) -> None:
+        raise DataError(
+            f"dvc {verb} of {arguments[-1]} failed {PUSHES} times: {_said(state)}: what was "
+            "computed is kept in the worker's cache, and is pushed when the stage is sent again"
+        )
+
+    trying = Retrying(
+        retry=retry_if_result(lambda found: found.returncode != 0),
+        stop=stop_after_attempt(PUSHES),
+        wait=wait_exponential(multiplier=PAUSE),
+        after=tell,
+        retry_error_callback=give_up,
     )
+    trying(worktree.call, "dvc", "--wait-for-lock", verb, *arguments)
+
+
+def _said(state: RetryCallState) -> str:
+    """Say what went wrong in the last attempt."""
+    assert state.outcome is not None
+    found = state.outcome.result()
+    return error_of(found.stderr.strip() or found.stdout)
 
 
 def serve_stages(root: Path, pool: str, name: str | None, slots: int, gpus: int, gib: float) -> int:
