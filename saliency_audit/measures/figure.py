@@ -3,8 +3,7 @@
 A figure is a column of a table of measures. Which figures there are is
 declared in ``localisation_figures`` and ``certainty_figures``. A new one is its
 function, its declaration there, its heading in docs/definitions.md and its
-test; then ``python -m tasks.tables.dictionary`` and ``python -m
-tasks.tables.definitions`` write what docs say of it.
+test; then ``python -m tasks.pages`` writes what docs say of it.
 """
 
 from __future__ import annotations

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import FrozenInstanceError, dataclass, field, fields
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 import numpy as np
 import torch
@@ -187,6 +188,18 @@ def _refuses_unknown_parameters(trial: MethodTrial) -> None:
 def _refuses_wrong_types(trial: MethodTrial) -> None:
     for name in parameter_types(type(trial.build())):
         _refused(trial, name, b"of no parameter's type", name)
+
+
+@promise(
+    "No number is NaN or infinite, and no boolean or text stands for one.",
+    "derive the class from saliency_audit.attribution.method.Method: it checks each field",
+)
+def _refuses_what_is_no_number(trial: MethodTrial) -> None:
+    for name, kind in parameter_types(type(trial.build())).items():
+        plain = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+        if plain in (int, float):
+            for value in (math.nan, math.inf, True, "3"):
+                _refused(trial, name, value)
 
 
 def _refused(trial: MethodTrial, name: str, value: object, wanted: str | None = None) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from saliency_audit.datasets.splitting import SPLITS, SplitParameters
 from saliency_audit.labelling import Labelling, MaskKind
 from saliency_audit.problem import Severity
+from tasks.gates.kinds import KINDS
 from tasks.gates.parameters import InputBounds
 from tasks.gates.rule import Rule, with_severities
 
@@ -23,14 +24,18 @@ def rules(
     bounds: InputBounds, split: SplitParameters, description: Mapping[str, Any]
 ) -> list[Rule]:
     """Give the rules for a dataset with such a description, split in such a way."""
-    found = [
+    every = [rule for kind in KINDS for rule in _of(bounds, split, kind)]
+    return with_severities(_of(bounds, split, description), bounds.severity, KEY, every)
+
+
+def _of(bounds: InputBounds, split: SplitParameters, description: Mapping[str, Any]) -> list[Rule]:
+    return [
         *_of_split(bounds, split),
         *_of_images(bounds, description),
         *_of_source(bounds),
         *_of_duplicates(split),
         *_of_masks(bounds, description),
     ]
-    return with_severities(found, bounds.severity, KEY)
 
 
 def _of_split(bounds: InputBounds, split: SplitParameters) -> list[Rule]:

@@ -9,6 +9,7 @@ from typing import Any
 from saliency_audit.labelling import Labelling
 from saliency_audit.problem import Severity
 from tasks.audits import PredictParameters
+from tasks.gates.kinds import KINDS
 from tasks.gates.parameters import ModelBounds
 from tasks.gates.rule import Rule, among, equal, with_severities
 
@@ -27,7 +28,14 @@ def rules(
     bounds: ModelBounds, parameters: PredictParameters, description: Mapping[str, Any]
 ) -> list[Rule]:
     """Give the rules for an audit with such a description and such choices."""
-    found = [
+    every = [rule for kind in KINDS for rule in _of(bounds, parameters, kind)]
+    return with_severities(_of(bounds, parameters, description), bounds.severity, KEY, every)
+
+
+def _of(
+    bounds: ModelBounds, parameters: PredictParameters, description: Mapping[str, Any]
+) -> list[Rule]:
+    return [
         *_of_predictions(parameters),
         *_of_images(description),
         *_of_chosen(description),
@@ -35,7 +43,6 @@ def rules(
         *_of_models(bounds),
         *_of_asking_again(),
     ]
-    return with_severities(found, bounds.severity, KEY)
 
 
 def _close(name: str, meaning: str, one: str, other: str) -> Rule:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tasks.audits import AgreementParameters
+from tasks.gates.kinds import KINDS
 from tasks.gates.rule import Rule
 from tasks.params import named
 from tasks.stages import gates
@@ -22,18 +23,9 @@ Bounds are those of `params.yaml`, under the key beside them; a rule without
 one holds of every row. A rule that is about something the dataset has not (one
 label per image, masks, thresholds) is not asked.
 """
-#: A dataset for each set of rules: one label and mask per image, or several.
-SINGLE: Mapping[str, Any] = {
-    "size": [64, 64],
-    "labels": ["a", "b"],
-    "labelling": "multiclass",
-    "mask_kind": "single",
-    "thresholds": None,
-}
-SEVERAL: Mapping[str, Any] = {**SINGLE, "labelling": "multilabel", "mask_kind": "per_label"}
 #: What rules are asked with that is no dataclass of parameters, by the name of the argument.
 EXAMPLES: Mapping[str, Sequence[Any]] = {
-    "description": (SINGLE, SEVERAL),
+    "description": KINDS,
     "grid": (AgreementParameters().grid,),
 }
 

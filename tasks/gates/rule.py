@@ -81,12 +81,15 @@ def name_of(offender: Mapping[str, Any]) -> str:
     return " ".join(named or [str(value) for value in offender.values()])
 
 
-def with_severities(rules: Sequence[Rule], given: Mapping[str, str], key: str) -> list[Rule]:
+def with_severities(
+    rules: Sequence[Rule], given: Mapping[str, str], key: str, every: Sequence[Rule] = ()
+) -> list[Rule]:
     """Give rules with the severities that a person sets; ``key``: where, in params.yaml.
 
-    Raises ParameterError for the name of no rule.
+    ``every``: rules that datasets of any kind have, where these are of one dataset: what is set of
+    a rule that is not asked here is passed over. Raises ParameterError for the name of no rule.
     """
-    known = [rule.name for rule in rules]
+    known = [rule.name for rule in (*rules, *every)]
     refuse_unknown(given, known, f"params.yaml: {key}.severity: unknown rule ")
     return [replace(rule, severity=Severity(given.get(rule.name, rule.severity))) for rule in rules]
 

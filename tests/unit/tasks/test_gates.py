@@ -9,10 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from saliency_audit.datasets.splitting import SplitParameters
 from saliency_audit.errors import ParameterError, QualityError
 from saliency_audit.problem import Severity
 from tasks import places
+from tasks.audits import PredictParameters
+from tasks.check_inputs.rules import rules as rules_of_inputs
+from tasks.check_models.rules import rules as rules_of_models
 from tasks.gates.catalogue import all_rules
+from tasks.gates.kinds import KINDS
 from tasks.gates.outcome import Gate, pass_gate
 from tasks.gates.parameters import InputBounds, MapBounds, ModelBounds, ResultBounds
 from tasks.gates.rule import SHOWN, Facts, Rule, with_severities
@@ -152,6 +157,24 @@ def test_a_person_may_change_a_severity_by_the_rules_name():
     assert changed.severity is Severity.WARN
     with pytest.raises(ParameterError, match=r"quality\.inputs\.severity: unknown rule aksed"):
         with_severities([asked], {"aksed": "warn"}, "quality.inputs")
+
+
+def test_a_severity_of_a_rule_that_another_kind_of_dataset_has_is_no_fault():
+    """check passes it, as it cannot know the kind before ingest; so must the stage."""
+    kinds = {kind["mask_kind"]: kind for kind in KINDS}
+    gates = {
+        "inputs": lambda bounds, kind: rules_of_inputs(bounds, SplitParameters(), kind),
+        "models": lambda bounds, kind: rules_of_models(bounds, PredictParameters(), kind),
+    }
+    for bounds, ask in zip((InputBounds, ModelBounds), gates.values(), strict=True):
+        names = {m: {rule.name for rule in ask(bounds(), kind)} for m, kind in kinds.items()}
+        assert names["single"] != names["per_label"]
+        for other in names["single"] ^ names["per_label"]:
+            changed = bounds(severity={other: "warn"})
+            for mask_kind, kind in kinds.items():
+                found = {rule.name: rule.severity for rule in ask(changed, kind)}
+                assert set(found) == names[mask_kind]
+                assert found.get(other, Severity.WARN) is Severity.WARN
 
 
 @pytest.mark.parametrize(
