@@ -6,6 +6,7 @@ from typing import Any
 
 from saliency_audit.measures.certainty_figures import printed_in
 from saliency_audit.measures.localisation_figures import COMPARED
+from tasks.report.declared_metrics import AGREEMENT, CLASSIFICATION
 from tasks.report.inputs import AuditSummary, Inputs
 from tasks.report.printed import rounded
 
@@ -44,18 +45,7 @@ def _without_nulls(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def _classification(audit: AuditSummary) -> dict[str, Any]:
-    found = audit.numbers.classification
-    return {
-        "images": found.images,
-        "exact_match": found.exact_match,
-        "macro_auroc": found.macro["auroc"].mean,
-        "macro_f1": found.macro["f1"].mean,
-        "ece_raw": found.calibration["raw"].ece,
-        "ece_calibrated": found.calibration["calibrated"].ece,
-        "auroc": {quality.label: quality.auroc for quality in found.labels},
-        "f1": {quality.label: quality.f1 for quality in found.labels},
-        "nothing_predicted": found.nothing_predicted.images,
-    }
+    return {metric.key: metric.take(audit.numbers.classification) for metric in CLASSIFICATION}
 
 
 def _localisation(audit: AuditSummary, method: str) -> dict[str, Any]:
@@ -87,11 +77,6 @@ def _certainty(audit: AuditSummary, method: str) -> dict[str, Any]:
 
 def _agreement(audit: AuditSummary) -> dict[str, Any]:
     return {
-        name: {
-            "n": found.rows,
-            "near_unanimous": found.near_unanimous.share.mean,
-            "chance": found.near_unanimous.chance.mean,
-            "highest_mean": found.highest_mean.mean,
-        }
+        name: {metric.key: metric.take(found) for metric in AGREEMENT}
         for name, found in audit.numbers.agreement.sets.items()
     }

@@ -19,6 +19,7 @@ from saliency_audit.measures.controls import Saliency
 from saliency_audit.measures.explained import Reading
 from saliency_audit.measures.localisation_figures import COMPARED
 from tasks import places
+from tasks.report import declared_metrics
 from tasks.summarise.localisation import WITHOUT_TRUTH
 from tasks.summarise.rows import TEST, attach
 from tasks.summary.document import Outline, Parameters
@@ -146,47 +147,26 @@ def _of_dataset(key: Key, dataset: str) -> Origin:
     return Origin(what, (chosen,), made_by=places.train_segmenter(dataset) / "model.json")
 
 
-_CLASSIFICATION = {
-    "images": ("count of images", ("target",)),
-    "exact_match": ("share of images whose predicted labels are theirs", ("predicted", "target")),
-    "macro_auroc": ("mean over labels of AUROC", ("target", "probability")),
-    "macro_f1": ("mean over labels of F1", ("predicted", "target")),
-    "ece_raw": ("expected calibration error", ("target", "probability")),
-    "ece_calibrated": ("expected calibration error", ("target", "calibrated")),
-    "auroc": ("AUROC", ("target", "probability")),
-    "f1": ("F1", ("predicted", "target")),
-    "nothing_predicted": ("count of images with no predicted label", ("predicted",)),
-}
-
-
 def _classification(audit: str, rest: Sequence[str]) -> Origin:
-    statistic, values = _CLASSIFICATION[rest[0]]
+    metric = {metric.key: metric for metric in declared_metrics.CLASSIFICATION}[rest[0]]
     own = {"split": TEST, **({"label": rest[1]} if len(rest) > 1 else {})}
     path = places.predict(audit) / "predictions.parquet"
-    return Origin(statistic, (Selection(path, PREDICTIONS, own, values),))
+    return Origin(metric.statistic, (Selection(path, PREDICTIONS, own, metric.columns),))
 
 
 def _agreement(audit: str, name: str, what: str, parameters: Parameters) -> Origin:
-    statistic, least = {
-        "n": ("count of images and labels", {}),
-        "highest_mean": ("mean over images and labels of the highest count of a cell", {}),
-        "near_unanimous": (
-            "share of images and labels with a cell that all valid methods but one have, or all",
-            {"valid_methods": 2},
-        ),
-        "chance": ("the same share for independent maps", {"valid_methods": 2}),
-    }[what]
+    metric = {metric.key: metric for metric in declared_metrics.AGREEMENT}[what]
     chosen = Selection(
         places.aggregate_agreement(audit) / "agreement.parquet",
         AGREEMENT,
         {"methods": name},
-        ("valid_methods", "count"),
+        metric.columns,
         COUNTED,
         places.cohort(audit),
-        least,
+        metric.least,
     )
     methods = parameters.agreement_methods if name == "paper" else parameters.methods
-    return Origin(statistic, (chosen,), tuple(_maps(audit, method) for method in methods))
+    return Origin(metric.statistic, (chosen,), tuple(_maps(audit, method) for method in methods))
 
 
 def _maps(audit: str, method: str) -> Path:
