@@ -150,7 +150,7 @@ class Shap(ExpectedGradients):
 
     name: ClassVar[str] = "shap"
     #: With the image itself, three batches of 32; as near to the limit as 200 independent ones.
-    samples: int = 95
+    samples: Count = 95
     design: Literal["independent", "balanced"] = "balanced"
 
     @property

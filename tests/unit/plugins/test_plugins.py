@@ -32,7 +32,7 @@ def test_a_third_partys_method_is_one_of_the_methods(installed):
     assert method_from_parameters("their_gradient", {"gain": 2.0}).gain == 2.0
     assert method_from_parameters("mine", {"class": "their_gradient"}).gain == 1.0
     assert parameters_schema("their_gradient") == {"gain": {"type": "float", "default": 1.0}}
-    with pytest.raises(ParameterError, match="unknown parameter gian: did you mean gain"):
+    with pytest.raises(ParameterError, match="unknown key gian: did you mean gain"):
         method_from_parameters("their_gradient", {"gian": 2.0})
     with pytest.raises(ParameterError, match="'their_gradiant': did you mean their_gradient"):
         method_from_parameters("their_gradiant", {})
