@@ -31,6 +31,7 @@ STAGE = Stage(
     ("audit",),
     ("quality.maps", "audits.{audit}", "methods", "method", "measures.kept_fraction"),
     run,
+    takes=("saliency_audit.attribution",),
     checks=Checks(
         about="maps",
         before="measured",

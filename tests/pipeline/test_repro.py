@@ -60,8 +60,9 @@ def test_a_comment_runs_nothing_but_the_look_at_the_code(audited):
     assert audited.outputs() == outputs
 
 
-def test_a_change_to_a_method_reruns_it_alone(audited):
-    """It does the same as before, so that nothing follows."""
+def test_a_change_to_a_method_reruns_it_and_no_other(audited):
+    """And what asks it for its parameters. It does the same as before, so that nothing follows."""
+    asking = {f"check_maps@{AUDIT}", "report@phantom_skin"}
     path = audited.path / "saliency_audit" / "attribution" / "rise.py"
     text = path.read_text()
     path.write_text(f"{text}\nNEW = 1\n")
@@ -69,7 +70,7 @@ def test_a_change_to_a_method_reruns_it_alone(audited):
     assert "code: saliency_audit.attribution.rise" in said
     assert f"explain@{AUDIT}-gradcam" not in said
     outputs = audited.outputs()
-    assert audited.repro() == {"code", f"explain@{AUDIT}-rise"}
+    assert audited.repro() == {"code", f"explain@{AUDIT}-rise", *asking}
     changed = {path for path, md5 in audited.outputs().items() if outputs[path] != md5}
     assert changed == {"data/code"}
     path.write_text(text)

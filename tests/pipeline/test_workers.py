@@ -96,8 +96,9 @@ def network():
     """
     hosts = [f"saliency{os.getpid()}w{n}" for n in (1, 2)]
     bridge = f"sal{os.getpid() % 100000}"
+    net = f"10.203.{os.getpid() % 250}"  # a run that was killed may have left another
     commands = [["ip", "link", "add", bridge, "type", "bridge"]]
-    commands += [["ip", "addr", "add", "10.203.77.1/24", "dev", bridge]]
+    commands += [["ip", "addr", "add", f"{net}.1/24", "dev", bridge]]
     commands += [["ip", "link", "set", bridge, "up"]]
     for number, host in enumerate(hosts):
         ours, theirs = f"{bridge}a{number}"[:15], f"{bridge}b{number}"[:15]
@@ -106,14 +107,14 @@ def network():
             ["ip", "netns", "add", host],
             ["ip", "link", "add", ours, "type", "veth", "peer", "name", theirs, "netns", host],
             ["ip", "link", "set", ours, "master", bridge, "up"],
-            [*inside, "addr", "add", f"10.203.77.{10 + number}/24", "dev", theirs],
+            [*inside, "addr", "add", f"{net}.{10 + number}/24", "dev", theirs],
             [*inside, "link", "set", theirs, "up"],
             [*inside, "link", "set", "lo", "up"],
         ]
     try:
         for command in commands:
             subprocess.run(command, check=True, capture_output=True)
-        yield "10.203.77.1", [["ip", "netns", "exec", host] for host in hosts]
+        yield f"{net}.1", [["ip", "netns", "exec", host] for host in hosts]
     except (subprocess.CalledProcessError, FileNotFoundError):
         # No rights, or no iproute2: hosts of one network, then.
         yield "127.0.0.1", [[], []]
