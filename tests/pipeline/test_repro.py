@@ -82,7 +82,7 @@ def test_a_change_to_a_method_reruns_it_and_no_other(audited):
 
 
 def what_checks_parameters(code, stage):
-    """Modules that a stage takes by name only to check what it declares: they refuse, or do nothing."""
+    """Modules that a stage takes by name only to check parameters: they refuse, or do nothing."""
     sections = {key.partition(".")[0] for key in stage.params}
     taken = [path for key, path in SECTIONS.items() if key.partition(".")[0] in sections]
     taken += SOURCES.values() if "datasets" in stage.params else []
