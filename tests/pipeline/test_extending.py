@@ -30,7 +30,7 @@ told = {
     "problems": [one.rule for one in table_problems(Path("data/areas/phantom_skin.parquet"))],
     "heavy": sorted({"torch", "great_expectations", "prefect", "dvc"} & set(sys.modules)),
 }
-from flows.gates import GATES
+from flows.execution.gates import GATES
 print(json.dumps({**told, "flows": GATES}))
 """
 
@@ -73,7 +73,7 @@ def test_the_gate_finds_the_masks_that_the_stage_counts(extended):
 
 def test_every_list_knows_them(extended, root):
     """Pages, flows, report, tables and digests of code: by the files alone that the page shows."""
-    for name in ("README.md", "docs/architecture.md"):
+    for name in ("README.md", "docs/architecture.md", "docs/definitions.md"):
         target = extended.path / name
         target.parent.mkdir(exist_ok=True)
         target.write_text((root / name).read_text("utf-8"), encoding="utf-8")
