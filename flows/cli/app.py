@@ -29,7 +29,6 @@ COMMANDS = {
         *("status", "reproduce", "clean", "trace", "accept"),
     )
 }
-ROOT = Path(__file__).parents[2]
 #: What a person is told who types no command where nothing was audited yet.
 FIRST_STEPS = """\
 Nothing was audited here yet. To begin:
