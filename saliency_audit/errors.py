@@ -23,5 +23,9 @@ class ModelError(AuditError):
     """A model cannot be built, loaded or explained; names the model and why."""
 
 
+class NotApplicable(ModelError):
+    """A method cannot explain a model, whatever the image; names the method, the model and why."""
+
+
 class QualityError(AuditError):
     """A quality gate found what must not pass; names the rule, the rows and what to do."""
