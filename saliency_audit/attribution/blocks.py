@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from saliency_audit.errors import AuditError, ModelError
+from saliency_audit.errors import AuditError, ModelError, NotApplicable
 from saliency_audit.naming import hint
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 #: The name that asks for the last convolution itself, as the SegX authors do.
 LAST_CONV2D = "last_conv2d"
+#: The name that asks for the last convolutional block, however few cells it has.
+LAST_BLOCK = "last_block"
+#: Cells each way that the default block has: with fewer, its cells are larger than most lesions.
+CELLS = 7
 #: What a block's name ends with where its input is explained instead of its output.
 INPUT = ":input"
 #: Large enough that no usual network shrinks it to one pixel, and not square, so that channels
@@ -62,14 +66,16 @@ def explained_block(
 
     The activations are the module's output, or its input where the name ends with ``:input``.
 
-    ``name``: None for the last convolutional *block*: the outermost module around the last
-    convolution whose output still has the layout of the image, or what follows it at once in the
-    same shape, if that is the last that is rectified. So: ResNet ``layer4``, DenseNet and VGG
-    ``features``; of XAIMed's CNN, which calls a ReLU between ``conv2`` and ``bn2``, the input
-    ``bn2:input`` (the output of ``bn2`` has negative sums, of which Grad-CAM++ makes nothing).
+    ``name``: None for the deepest convolutional *block* that has at least ``CELLS`` cells each way
+    for images of ``image_size``, or the one with the most where none has. A block is the outermost
+    module around a convolution whose output still has the layout of the image, or what follows it
+    at once in the same shape, if that is the last that is rectified. So, at 224 pixels: ResNet
+    ``layer4``, DenseNet and VGG ``features``; of XAIMed's CNN, which calls a ReLU between
+    ``conv2`` and ``bn2``, the input ``bn2:input`` (the output of ``bn2`` has negative sums, of
+    which Grad-CAM++ makes nothing). ``last_block`` for the last of the blocks, whatever its cells,
     ``last_conv2d`` for the last convolution itself; any other name is a module of
-    ``classifier.network``. ``image_size``: (H, W) in pixels of the images, for networks that take
-    no other. Raises ModelError where there is no such block (a transformer) or no such module.
+    ``classifier.network``. ``image_size``: (H, W) in pixels of the images. Raises NotApplicable
+    where there is no such block (a transformer), ModelError where there is no such module.
 
     >>> from torch import nn
     >>> from saliency_audit.labelling import Labelling
@@ -79,30 +85,33 @@ def explained_block(
     >>> explained_block(Classifier(network, ("a", "b"), Labelling.MULTICLASS))
     ('1', ReLU())
     """
-    if name is not None and name != LAST_CONV2D:
+    if name is not None and name not in (LAST_CONV2D, LAST_BLOCK):
         return name, _named(classifier.network, name.removesuffix(INPUT))
     calls, size = _trace(classifier, image_size)
-    last = _last_convolution(calls, size)
+    layout = [_keeps_layout(call.result, size) for call in calls]
+    last = _last_convolution(calls, layout)
     if last is None:
         raise _no_block()
     if name == LAST_CONV2D:
         return calls[last].name, calls[last].module
-    block = _outermost(calls, last, size)
+    block = _outermost(calls, last, layout)
     if _reads_tokens(calls[block + 1 :]):
         raise _no_block()
+    if name is None:
+        block = _deepest(calls, layout, _calls_at(classifier, image_size), block)
     return _last_rectified(calls, block)
 
 
 def _named(network: nn.Module, name: str) -> nn.Module:
     modules: dict[str, nn.Module] = dict(network.named_modules(remove_duplicate=False))
     if not name or name not in modules:
-        known = [LAST_CONV2D, *(key for key in modules if key)]
+        known = [LAST_BLOCK, LAST_CONV2D, *(key for key in modules if key)]
         raise ModelError(f"block {name!r} is no module of the network: {hint(name, known)}")
     return modules[name]
 
 
-def _no_block() -> ModelError:
-    return ModelError(
+def _no_block() -> NotApplicable:
+    return NotApplicable(
         "the network has no convolutional block whose output keeps the image's layout, so Grad-CAM "
         "and its kin cannot explain it: name a module with `block`, or use shap, lime or rise"
     )
@@ -121,9 +130,11 @@ def _trace(
     try:
         return _calls(classifier, size), size
     except (RuntimeError, ValueError, AssertionError, TypeError) as error:
-        raise ModelError(
-            f"the network cannot read images of {size[0]}x{size[1]}: {error}"
-        ) from None
+        raise _unreadable(size, error) from None
+
+
+def _unreadable(size: tuple[int, int], error: Exception) -> ModelError:
+    return ModelError(f"the network cannot read images of {size[0]}x{size[1]}: {error}")
 
 
 def _calls(classifier: Classifier, size: tuple[int, int]) -> list[_Call]:
@@ -181,23 +192,72 @@ def _keeps_layout(tensor: _Tensor | None, size: tuple[int, int]) -> bool:
     return max(strides) < 1.5 * min(strides)
 
 
-def _last_convolution(calls: list[_Call], size: tuple[int, int]) -> int | None:
+def _calls_at(classifier: Classifier, image_size: tuple[int, int]) -> list[_Call]:
+    size = classifier.input_size or image_size
+    try:
+        return _calls(classifier, size)
+    except (RuntimeError, ValueError, AssertionError, TypeError) as error:
+        raise _unreadable(size, error) from None
+
+
+def _deepest(calls: list[_Call], layout: list[bool], seen: list[_Call], last: int) -> int:
+    """Find the deepest block with enough cells in ``seen``, the calls at the explained size.
+
+    The ``last`` block where other modules are called for images of another size.
+    """
+    if len(seen) != len(calls):
+        return last
+    fine = _fine(seen, layout)
+    inner = _last_convolution(calls, fine)
+    return last if inner is None else _outermost(calls, inner, fine)
+
+
+def _fine(calls: list[_Call], layout: list[bool]) -> list[bool]:
+    """Leave of the calls with the image's layout those with enough cells, or with the most.
+
+    Left out, too, is what lies within a block that reads as many cells and gives fewer: its first
+    half. ``calls``: of an image of the size that is explained.
+    """
+    from torch import nn
+
+    cells = [_cells(call.result) for call in calls]
+    shrinking = [
+        (call.name + ".", _cells(call.given))
+        for call in calls
+        if _cells(call.given) > _cells(call.result)
+    ]
+    whole = [
+        keeps and not any(c.name.startswith(name) and many == given for name, given in shrinking)
+        for keeps, c, many in zip(layout, calls, cells, strict=True)
+    ]
+    most = max(
+        (cells[n] for n, c in enumerate(calls) if whole[n] and isinstance(c.module, nn.Conv2d)),
+        default=0,
+    )
+    return [keeps and many >= min(CELLS, most) for keeps, many in zip(whole, cells, strict=True)]
+
+
+def _cells(tensor: _Tensor | None) -> int:
+    """Count cells, the fewer of the two ways; 0 for what has no rows and columns."""
+    return min(tensor.shape[2:]) if tensor is not None and len(tensor.shape) == 4 else 0
+
+
+def _last_convolution(calls: list[_Call], layout: list[bool]) -> int | None:
     from torch import nn
 
     for index in reversed(range(len(calls))):
-        call = calls[index]
-        if isinstance(call.module, nn.Conv2d) and _keeps_layout(call.result, size):
+        if isinstance(calls[index].module, nn.Conv2d) and layout[index]:
             return index
     return None
 
 
-def _outermost(calls: list[_Call], inner: int, size: tuple[int, int]) -> int:
+def _outermost(calls: list[_Call], inner: int, layout: list[bool]) -> int:
     """Find the last-ending call around ``inner`` whose output keeps the layout, or itself."""
     name = calls[inner].name
     around = [
         index
         for index in range(inner + 1, len(calls))
-        if name.startswith(calls[index].name + ".") and _keeps_layout(calls[index].result, size)
+        if name.startswith(calls[index].name + ".") and layout[index]
     ]
     return around[-1] if around else inner
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from saliency_audit.attribution.captum_classes import (
     CaptumClass,
     captum_class,
 )
-from saliency_audit.attribution.class_activation import upsampled
+from saliency_audit.attribution.grid import Grid, Placement
 from saliency_audit.attribution.method import (
     Cost,
     Explainer,
@@ -24,6 +25,7 @@ from saliency_audit.attribution.method import (
     background_of,
 )
 from saliency_audit.attribution.parameters import described
+from saliency_audit.attribution.placement import grid_of
 from saliency_audit.attribution.scores import Score, explained_scores
 from saliency_audit.attribution.seeds import global_seed, legacy_seed
 from saliency_audit.attribution.shap import Sign
@@ -45,14 +47,15 @@ if TYPE_CHECKING:
 class Captum(Method):
     """A method of captum, for one image and label at a time.
 
-    Attributions to pixels (3, H, W), or to a block's activations (C, h, w) scaled up bilinearly,
-    become a map as ``sign`` says. What captum holds in memory is captum's: GradientShap and
+    Attributions to pixels (3, H, W), or to a block's activations (C, h, w) painted where its cells
+    look, become a map as ``sign`` says. What captum holds in memory is captum's: GradientShap and
     DeepLiftShap hold all their samples at once.
 
     ``class_name``: of ``captum.attr``; ``sign``: ``positive`` maps max(Σ_c φ_c, 0), ``absolute``
     the mean of |φ_c| over the channels; ``arguments``: options of the class and of its
     ``attribute``, such as ``n_steps`` (``baselines`` as one number); ``score``: what is
-    explained, ``logit`` or ``probability``; ``block``: for methods of a layer, as of Grad-CAM;
+    explained, ``logit`` or ``probability``; ``block`` and ``placement``: for methods of a layer, as
+    of Grad-CAM;
     ``patches``: a method that hides features hides squares, so many per side, 1 or more;
     ``seed``: 0 or more.
     """
@@ -62,6 +65,7 @@ class Captum(Method):
     arguments: Mapping[str, Any] = field(default_factory=dict)
     score: Score = "logit"
     block: Text | None = None
+    placement: Placement = "field"
     patches: Count = 8
     seed: Seed = 0
 
@@ -107,6 +111,7 @@ class Captum(Method):
         kind = captum_class(self.class_name)
         size = (int(images.shape[2]), int(images.shape[3]))
         options = self._options(kind, size, compute)
+        grid = self.grid(classifier, size)
         if kind.reads_layer and "attribute_to_layer_input" in kind.takes:
             name, _ = self._block(classifier, size)
             options["attribute_to_layer_input"] = name.endswith(INPUT)
@@ -120,7 +125,7 @@ class Captum(Method):
             return [
                 [
                     RawMap(
-                        self._map(method, compute.place(image[None]), label, key, options)
+                        self._map(method, compute.place(image[None]), label, key, options, grid)
                         if number[label]
                         else np.full(size, np.nan)
                     )
@@ -150,6 +155,12 @@ class Captum(Method):
 
         return kind.kind(scores, **building)
 
+    def grid(self, classifier: Classifier, size: tuple[int, int]) -> Grid | None:
+        """See ``Explainer.grid``."""
+        if not captum_class(self.class_name).reads_layer:
+            return None
+        return grid_of(classifier, self._block(classifier, size)[0], self.placement, size)
+
     def _block(self, classifier: Classifier, size: tuple[int, int]) -> tuple[str, nn.Module]:
         return explained_block(classifier, self.block, image_size=size)
 
@@ -171,7 +182,13 @@ class Captum(Method):
         }
 
     def _map(
-        self, method: Any, image: Tensor, label: int, key: str, options: Mapping[str, Any]
+        self,
+        method: Any,
+        image: Tensor,
+        label: int,
+        key: str,
+        options: Mapping[str, Any],
+        grid: Grid | None,
     ) -> Any:
         """Give the map (H, W), float64, of one image (1, 3, H, W)."""
         import torch
@@ -199,7 +216,9 @@ class Captum(Method):
             )
         phi = phi.detach().double()
         read = phi.abs().mean(dim=1) if self.sign == "absolute" else phi.sum(dim=1).relu()
-        return upsampled(read, (int(image.shape[2]), int(image.shape[3])))[0]
+        if grid is not None and tuple(read.shape[1:]) == grid.cells:
+            return grid.painted(read, (int(image.shape[2]), int(image.shape[3])))[0]
+        return np.asarray(read[0].cpu().numpy())
 
     def cost(self) -> Cost:
         """Count steps or samples, where the class has them; None where the image's size decides."""
@@ -227,6 +246,7 @@ class _CaptumExplainer(Explainer):
         super().__init__(classifier, compute)
         self._method = method
         self._background = background
+        self.grid = cache(partial(method.grid, classifier))  # type: ignore[method-assign]
 
     def maps(
         self, images: Tensor, labels: Sequence[Sequence[int]], keys: Sequence[str]

@@ -7,17 +7,22 @@ on, is differentiated. How channels are weighed belongs to each method.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from saliency_audit.attribution.blocks import INPUT, explained_block
+from saliency_audit.attribution.blocks import (
+    CELLS,
+    INPUT,
+    LAST_BLOCK,
+    LAST_CONV2D,
+    explained_block,
+)
+from saliency_audit.attribution.grid import Grid, Placement
 from saliency_audit.attribution.method import Cost, Explainer, Method, RawMap
+from saliency_audit.attribution.placement import grid_of
 from saliency_audit.compute import evaluating
 from saliency_audit.errors import ModelError
 from saliency_audit.ranges import Text
@@ -75,21 +80,34 @@ def _capturing(name: str, block: nn.Module) -> Iterator[_Captured]:
         handle.remove()
 
 
+#: What a report says of a block that is chosen rather than named.
+DEFAULTS: Mapping[str | None, str] = {
+    None: f"the deepest block with {CELLS}x{CELLS} cells",
+    LAST_BLOCK: "the last convolutional block",
+    LAST_CONV2D: "the last convolution",
+}
+#: A grid whose range is below this share of Σ|w_k A_k| is flat: what is left is float32 rounding.
+ROUNDING = 2.0**-19
+
+
 @dataclass(frozen=True)
 class ClassActivation(Method):
-    """A method whose maps are m = ReLU(Σ w_k A_k), scaled up to the images.
+    """A method whose maps are m = ReLU(Σ w_k A_k), painted where its cells look.
 
     A is the output of ``block``, or its input (see ``blocks.explained_block``). The default
     block's activations are those that the head reads, and so are the gradients; a block that is
-    named gives its own. Bilinear, ``align_corners=False``.
+    named gives its own. ``placement``: as of ``placement.placed``; where the centres of the cells
+    cannot be found the map is stretched, and its grid says so.
     """
 
     block: Text | None = None
+    placement: Placement = "field"
 
     @property
     def words(self) -> str:
-        """Which activations are read."""
-        return f"activations of {self.block or 'the last convolutional block'}"
+        """Which activations are read, and how they are painted."""
+        placed = "placed where its cells look" if self.placement == "field" else "stretched"
+        return f"activations of {DEFAULTS.get(self.block, self.block)}, {placed}"
 
     @staticmethod
     @abstractmethod
@@ -117,6 +135,7 @@ class _ClassActivationExplainer(Explainer):
         super().__init__(classifier, compute)
         self._method = method
         self._block = cache(self._at_size)
+        self.grid = cache(self._grid)  # type: ignore[method-assign]
 
     def maps(
         self, images: Tensor, labels: Sequence[Sequence[int]], keys: Sequence[str]
@@ -143,6 +162,9 @@ class _ClassActivationExplainer(Explainer):
     def _at_size(self, size: tuple[int, int]) -> tuple[str, nn.Module]:
         return explained_block(self.classifier, self._method.block, image_size=size)
 
+    def _grid(self, size: tuple[int, int]) -> Grid:
+        return grid_of(self.classifier, self._block(size)[0], self._method.placement, size)
+
     def _weighed(
         self,
         scores: Tensor,
@@ -154,6 +176,7 @@ class _ClassActivationExplainer(Explainer):
         import torch
 
         found: list[list[RawMap]] = [[] for _ in labels]
+        grid = self.grid(size)
         values = activations.detach().double()
         for turn in range(max(map(len, labels), default=0)):
             rows = [row for row, asked in enumerate(labels) if turn < len(asked)]
@@ -163,7 +186,9 @@ class _ClassActivationExplainer(Explainer):
                 scores, activations, wanted, retain_graph=True, materialize_grads=True
             )
             weights, doubtful = self._method.weigh(values, gradients.double())
-            maps = upsampled(torch.relu((weights[:, :, None, None] * values).sum(dim=1)), size)
+            terms = weights[:, :, None, None] * values
+            heat = _levelled(torch.relu(terms.sum(dim=1)), terms.abs().sum(dim=1))
+            maps = grid.painted(heat, size)
             for row in rows:
                 status = "nonpositive_denominator" if bool(doubtful[row]) else None
                 found[row].append(RawMap(maps[row], status))
@@ -177,11 +202,11 @@ def _padded(images: Tensor, rows: int) -> Tensor:
     return torch.cat([images, images.new_zeros((rows - len(images), *images.shape[1:]))])
 
 
-def upsampled(maps: Tensor, size: tuple[int, int]) -> NDArray[np.float64]:
-    """Scale maps (B, h, w) up to (B, H, W), bilinear, ``align_corners=False``."""
-    from torch.nn.functional import interpolate
+def _levelled(heat: Tensor, magnitude: Tensor) -> Tensor:
+    """Make grids (B, h, w) flat whose range is no more than rounding of what was summed.
 
-    scaled = interpolate(
-        maps.detach().double()[:, None], size, mode="bilinear", align_corners=False
-    )
-    return np.asarray(scaled[:, 0].cpu().numpy())
+    ``magnitude``: Σ|w_k A_k| of each cell (B, h, w). NaN stays.
+    """
+    lowest, highest = heat.amin(dim=(1, 2), keepdim=True), heat.amax(dim=(1, 2), keepdim=True)
+    flat = highest - lowest <= ROUNDING * magnitude.amax(dim=(1, 2), keepdim=True)
+    return lowest.expand_as(heat).where(flat, heat)

@@ -13,6 +13,10 @@ from saliency_audit.measures.status import MethodStatus, Status
 from saliency_audit.measures.top_fraction import budget, tie_share
 
 
+#: A map whose range is this share of its largest value is flat: float64 rounding is left.
+ROUNDING = 2.0**-40
+
+
 @dataclass(frozen=True)
 class StoredMap:
     """A saliency map as every measure reads it.
@@ -58,7 +62,7 @@ def quantise(raw: RawMap, kept_fraction: float) -> StoredMap:
     lowest, highest = float(values.min()), float(values.max())
     if lowest < 0:
         raise DataError(f"a saliency map holds {lowest}: maps are non-negative")
-    if highest == lowest:
+    if highest - lowest <= ROUNDING * highest:
         status = "zero_map" if highest == 0 else "constant_map"
         return _valueless(status, raw, lowest, 0.0)
     scale = highest - lowest

@@ -16,6 +16,7 @@ from saliency_audit.parameters import Checked, in_words
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from saliency_audit.attribution.grid import Grid
     from saliency_audit.compute import Compute
     from saliency_audit.models.classifier import Classifier
 
@@ -71,6 +72,10 @@ class Explainer(ABC):
 
     def foresee(self, images: Tensor) -> None:  # noqa: B027
         """Begin what needs no model for images (B, 3, H, W) to be explained next, beside it."""
+
+    def grid(self, size: tuple[int, int]) -> Grid | None:
+        """Give the cells that maps of images of ``size`` (H, W) are made of; None for pixels."""
+        return None
 
     @abstractmethod
     def maps(

@@ -1,0 +1,117 @@
+"""The cells that a map is made of, and how a grid of values becomes a map of pixels.
+
+``field``: each cell is a point at the centre of what it looks at, and between points the map is
+bilinear. Nothing is known beyond the outermost centres; there the map returns to the mean of all
+cells over one step (simple kriging with a triangular covariance), so that a cell at the border
+does not own the corner, and a flat grid stays flat. ``stretched``: the grid is laid over the
+whole image and scaled up, as every library does; a cell is then painted where it lies in the grid,
+whatever it looks at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Placement = Literal["field", "stretched"]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The cells that a map is made of.
+
+    ``block``: whose they are; ``cells``: (h, w); ``first`` and ``step``: rows, then columns: the
+    centre of the first cell, and from one cell to the next, in pixels of the image, whose first
+    pixel has its centre at 0; ``placement``: how they were put there; ``found``: where the centres
+    come from, ``geometry``, ``gradients`` or, of stretched ones, ``stretched``.
+    """
+
+    block: str
+    cells: tuple[int, int]
+    first: tuple[float, float]
+    step: tuple[float, float]
+    placement: Placement
+    found: Literal["geometry", "gradients", "stretched"]
+
+    def centres(self, axis: int) -> NDArray[np.float64]:
+        """Give the centres of rows (``axis`` 0) or of columns (1), in pixels of the image."""
+        return self.first[axis] + self.step[axis] * np.arange(self.cells[axis], dtype=np.float64)
+
+    def painted(self, values: Tensor, size: tuple[int, int]) -> NDArray[np.float64]:
+        """Give maps (B, H, W), float64, of values (B, h, w) of the cells.
+
+        ``size``: (H, W). A grid of one value is a map of that value.
+        """
+        import torch
+
+        values = values.detach().double()
+        if self.placement == "stretched":
+            return upsampled(values, size)
+        rows, columns = (
+            torch.from_numpy(weights(tuple(self.centres(axis)), size[axis])).to(values.device)
+            for axis in (0, 1)
+        )
+        mean = values.mean(dim=(1, 2), keepdim=True)
+        # Of equal values the mean may be off by rounding, which would become a pattern.
+        flat = (values == values[:, :1, :1]).all(dim=2).all(dim=1)
+        mean = mean.where(~flat[:, None, None], values[:, :1, :1])
+        maps = mean + rows @ (values - mean) @ columns.T
+        # Rounding may leave the range of the cells by a bit, and a map is not negative.
+        lowest, highest = values.amin(dim=(1, 2)), values.amax(dim=(1, 2))
+        maps = torch.clamp(maps, lowest[:, None, None], highest[:, None, None])
+        return np.asarray(maps.cpu().numpy())
+
+
+@lru_cache(maxsize=32)
+def weights(centres: tuple[float, ...], pixels: int) -> NDArray[np.float64]:
+    """Weights (pixels, cells) in [0, 1] of cells at pixels: 1 at a centre, 0 one step away.
+
+    ``centres``: ascending, in pixels. A row sums to 1 between the outermost centres and falls to 0
+    over one step beyond them. One cell alone weighs 1 everywhere. Read-only.
+
+    >>> weights((0.0, 2.0), 5).tolist()
+    [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0], [0.0, 0.5], [0.0, 0.0]]
+    """
+    places = np.arange(pixels, dtype=np.float64)
+    if len(centres) == 1:
+        found = np.ones((pixels, 1))
+    else:
+        known = np.array(centres)
+        beyond = [2 * known[0] - known[1], *known, 2 * known[-1] - known[-2]]
+        found = np.stack(
+            [
+                np.interp(places, beyond[number : number + 3], [0.0, 1.0, 0.0], 0.0, 0.0)
+                for number in range(len(centres))
+            ],
+            axis=1,
+        )
+    found.flags.writeable = False
+    return found
+
+
+def upsampled(maps: Tensor, size: tuple[int, int]) -> NDArray[np.float64]:
+    """Scale maps (B, h, w) up to (B, H, W), bilinear, ``align_corners=False``."""
+    from torch.nn.functional import interpolate
+
+    scaled = interpolate(
+        maps.detach().double()[:, None], size, mode="bilinear", align_corners=False
+    )
+    return np.asarray(scaled[:, 0].cpu().numpy())
+
+
+def stretched(block: str, cells: tuple[int, int], size: tuple[int, int]) -> Grid:
+    """Give the grid that is laid over images of ``size`` (H, W).
+
+    >>> stretched("layer4", (2, 2), (64, 64)).centres(0).tolist()
+    [15.5, 47.5]
+    """
+    step = (size[0] / cells[0], size[1] / cells[1])
+    first = (step[0] / 2 - 0.5, step[1] / 2 - 0.5)
+    return Grid(block, cells, first, step, "stretched", "stretched")
