@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 if TYPE_CHECKING:
-    from saliency_audit.models.classifier import Classifier
+    pass
 
 Centres = NDArray[np.float64]
 
@@ -139,7 +138,7 @@ def _tensors(values: Sequence[Any]) -> list[Tensor]:
 def _pixelwise(
     following: Following, result: Tensor, args: tuple[Any, ...], options: dict[str, Any]
 ) -> Geometry | None:
-    """What each cell is made of the same cell of: sums, activations, norms, products by channel."""
+    """Keep the cells: each is made of the same cell, as of sums, activations and norms."""
     found: list[Geometry] = []
     for tensor in _tensors([*args, *options.values()]):
         geometry = following.known(tensor)
@@ -153,7 +152,7 @@ def _pixelwise(
 def _joined(
     following: Following, result: Tensor, args: tuple[Any, ...], options: dict[str, Any]
 ) -> Geometry | None:
-    """Channels side by side: of parts that look at different pixels, the middle."""
+    """Take the middle of parts side by side that look at different pixels."""
     parts = [following.known(tensor) for tensor in _tensors(args)]
     if not parts or any(part is None for part in parts):
         return None
@@ -230,7 +229,7 @@ def _convolved(
 def _convolved_back(
     following: Following, result: Tensor, args: tuple[Any, ...], options: dict[str, Any]
 ) -> Geometry | None:
-    """A transposed convolution: each cell spreads over a window of finer ones."""
+    """Follow a transposed convolution: each cell spreads over a window of finer ones."""
     geometry = _of_image(following, args)
     if geometry is None:
         return None
@@ -270,7 +269,7 @@ def _max_pooled(
 def _divided(
     following: Following, result: Tensor, args: tuple[Any, ...], options: dict[str, Any]
 ) -> Geometry | None:
-    """An adaptive pooling, where it is an ordinary one."""
+    """Follow an adaptive pooling, where it is an ordinary one."""
     geometry = _of_image(following, args)
     if geometry is None:
         return None
@@ -361,7 +360,7 @@ def _transposed(
 def _reshaped(
     following: Following, result: Tensor, args: tuple[Any, ...], options: dict[str, Any]
 ) -> Geometry | None:
-    """Another shape, where only what comes before rows and columns is divided otherwise."""
+    """Keep the cells where only what comes before rows and columns is divided otherwise."""
     geometry = _of_image(following, args)
     if geometry is None or result.shape[-2:] != args[0].shape[-2:]:
         return None
@@ -373,7 +372,7 @@ def _reshaped(
 def _multiplied(
     following: Following, result: Tensor, args: tuple[Any, ...], options: dict[str, Any]
 ) -> Geometry | None:
-    """A linear layer, which mixes the last dimension."""
+    """Keep the cells of a linear layer, unless the dimension that it mixes is theirs."""
     found = _pixelwise(following, result, args, options)
     mixed = found is not None and result.ndim - 1 in (a.dimension for a in found.axes)
     return None if mixed else found
@@ -390,7 +389,7 @@ def _unshuffled(
 def _unknown(
     following: Following, result: Tensor, args: tuple[Any, ...], options: dict[str, Any]
 ) -> Geometry | None:
-    """What moves cells in ways that are not followed."""
+    """Give up: cells move in ways that are not followed."""
     return None
 
 

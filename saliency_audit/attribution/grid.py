@@ -55,7 +55,7 @@ class Grid:
         if self.placement == "stretched":
             return upsampled(values, size)
         rows, columns = (
-            torch.from_numpy(weights(tuple(self.centres(axis)), size[axis])).to(values.device)
+            torch.tensor(weights(tuple(self.centres(axis)), size[axis])).to(values.device)
             for axis in (0, 1)
         )
         mean = values.mean(dim=(1, 2), keepdim=True)

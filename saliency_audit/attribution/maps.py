@@ -12,7 +12,6 @@ from saliency_audit.errors import DataError
 from saliency_audit.measures.status import MethodStatus, Status
 from saliency_audit.measures.top_fraction import budget, tie_share
 
-
 #: A map whose range is this share of its largest value is flat: float64 rounding is left.
 ROUNDING = 2.0**-40
 

@@ -1,5 +1,4 @@
-"""Where the cells of a block look, measured: from gradients at the pixels, where geometry is not
-known.
+"""Where the cells of a block look, measured by gradients where geometry does not say it.
 
 The squared gradient of a row of cells, summed over columns, is largest at the rows of pixels that
 the cells look at. Its centre is taken near that peak alone, because attention and
@@ -37,8 +36,9 @@ def measured_centres(
     """Give the centres of rows (h,) and of columns (w,) of a block's cells, in input pixels.
 
     ``activations``: gives those of the block (B, C, h, w), with their graph, of a network like
-    this one and images (B, 3, H, W); ``size``: (H, W) that the network reads. In float64, on one thread, of noise with a fixed seed. None where no line
-    fits: the cells look nowhere in particular, or not in order.
+    this one and images (B, 3, H, W); ``size``: (H, W) that the network reads. In float64, on one
+    thread, of noise with a fixed seed. None where no line fits: the cells look nowhere in
+    particular, or not in order.
     """
     double = copy.deepcopy(network).to("cpu", torch.float64).eval()
     generator = torch.Generator().manual_seed(0)

@@ -99,10 +99,10 @@ def _followed(
             cells = (int(value.shape[2]), int(value.shape[3]))
             found.append((cells, following.known(value)))
 
-    with evaluating(classifier), torch.no_grad(), listening(classifier.network, block, look):
-        with following:
-            following.begin(images)
-            classifier.network(images)
+    listens = listening(classifier.network, block, look)
+    with evaluating(classifier), torch.no_grad(), listens, following:
+        following.begin(images)
+        classifier.network(images)
     if not found:
         return None, None
     cells, geometry = found[-1]
