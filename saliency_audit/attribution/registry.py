@@ -25,6 +25,9 @@ from saliency_audit.parameters import build, parameter_defaults, parameter_types
 METHODS: Mapping[str, str] = {
     "gradcam": "saliency_audit.attribution.gradcam:GradCam",
     "gradcam_plus_plus": "saliency_audit.attribution.gradcam_plus_plus:GradCamPlusPlus",
+    "hirescam": "saliency_audit.attribution.hirescam:HiResCam",
+    "layercam": "saliency_audit.attribution.layercam:LayerCam",
+    "xgradcam": "saliency_audit.attribution.xgradcam:XGradCam",
     "shap": "saliency_audit.attribution.shap:Shap",
     "lime": "saliency_audit.attribution.lime:Lime",
     "rise": "saliency_audit.attribution.rise:Rise",
