@@ -78,8 +78,8 @@ def _capturing(name: str, block: nn.Module) -> Iterator[_Captured]:
 
 
 @dataclass(frozen=True)
-class ClassActivation(Method):
-    """A method whose maps are made of activations A and gradients ∂y/∂A, scaled up to the images.
+class BlockMethod(Method):
+    """A method whose maps are made of a block's activations A, scaled up to the images.
 
     A is the output of ``block``, or its input (see ``blocks.explained_block``). The default
     block's activations are those that the head reads, and so are the gradients; a block that is
@@ -93,6 +93,11 @@ class ClassActivation(Method):
     def words(self) -> str:
         """Which activations are read."""
         return f"activations of {self.block or 'the last convolutional block'}"
+
+
+@dataclass(frozen=True)
+class ClassActivation(BlockMethod):
+    """A method whose maps are made of activations A and gradients ∂y/∂A."""
 
     @abstractmethod
     def combine(self, activations: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
@@ -130,10 +135,10 @@ class ChannelWeighted(ClassActivation):
         return (weights[:, :, None, None] * activations).sum(dim=1).relu(), doubtful
 
 
-class _ClassActivationExplainer(Explainer):
-    """Explains batches of images; the block is found once."""
+class BlockExplainer(Explainer):
+    """Explains batches of images by a block's activations; the block is found once."""
 
-    def __init__(self, method: ClassActivation, classifier: Classifier, compute: Compute) -> None:
+    def __init__(self, method: BlockMethod, classifier: Classifier, compute: Compute) -> None:
         super().__init__(classifier, compute)
         self._method = method
         self._block = cache(self._at_size)
@@ -160,25 +165,51 @@ class _ClassActivationExplainer(Explainer):
                     layout = (
                         None if default else layout_of(name, activations, self.classifier, size)
                     )
-                    found += self._combined(scores, activations, layout, labels[chunk], size)
+                    found += self.combined(
+                        images[chunk], scores, activations, layout, labels[chunk]
+                    )
         return found
 
     def _at_size(self, size: tuple[int, int]) -> tuple[str, nn.Module]:
         return explained_block(self.classifier, self._method.block, image_size=size)
 
-    def _combined(
+    @abstractmethod
+    def combined(
         self,
+        images: Tensor,
         scores: Tensor,
         activations: Tensor,
         layout: Layout | None,
         labels: Sequence[Sequence[int]],
-        size: tuple[int, int],
+    ) -> list[list[RawMap]]:
+        """Give the maps of a batch's first images, those whose labels are asked.
+
+        ``scores`` (B, labels) were made of ``activations``, as the block gives them, and can be
+        differentiated for them; ``layout`` says how these lie, None for (B, C, h, w).
+        """
+
+
+class _ClassActivationExplainer(BlockExplainer):
+    """Differentiates each image's score for the activations."""
+
+    def __init__(self, method: ClassActivation, classifier: Classifier, compute: Compute) -> None:
+        super().__init__(method, classifier, compute)
+        self._class_activation = method
+
+    def combined(
+        self,
+        images: Tensor,
+        scores: Tensor,
+        activations: Tensor,
+        layout: Layout | None,
+        labels: Sequence[Sequence[int]],
     ) -> list[list[RawMap]]:
         """Give a batch's maps: one backward pass through the head for each image's r-th label."""
         import torch
 
+        size = (int(images.shape[2]), int(images.shape[3]))
         found: list[list[RawMap]] = [[] for _ in labels]
-        values = _read(activations.detach(), layout)
+        values = read_activations(activations, layout)
         for turn in range(max(map(len, labels), default=0)):
             rows = [row for row, asked in enumerate(labels) if turn < len(asked)]
             wanted = torch.zeros_like(scores)
@@ -186,10 +217,10 @@ class _ClassActivationExplainer(Explainer):
             (gradients,) = torch.autograd.grad(
                 scores, activations, wanted, retain_graph=True, materialize_grads=True
             )
-            slopes = _read(gradients, layout)
+            slopes = read_activations(gradients, layout)
             if layout is not None and bool(gradients.any()) and not bool(slopes.any()):
                 raise _unread(self._method.block)
-            coarse, doubtful = self._method.combine(values, slopes)
+            coarse, doubtful = self._class_activation.combine(values, slopes)
             maps = upsampled(coarse, size)
             for row in rows:
                 status = "nonpositive_denominator" if bool(doubtful[row]) else None
@@ -197,9 +228,10 @@ class _ClassActivationExplainer(Explainer):
         return found
 
 
-def _read(values: Tensor, layout: Layout | None) -> Tensor:
-    """Give activations or gradients as float64 (B, C, h, w)."""
-    return (values if layout is None else layout.read(values)).double()
+def read_activations(values: Tensor, layout: Layout | None) -> Tensor:
+    """Give activations, or their gradients, as float64 (B, C, h, w)."""
+    detached = values.detach()
+    return (detached if layout is None else layout.read(detached)).double()
 
 
 def _unread(block: str | None) -> ModelError:

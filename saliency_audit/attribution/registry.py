@@ -28,7 +28,9 @@ METHODS: Mapping[str, str] = {
     "hirescam": "saliency_audit.attribution.hirescam:HiResCam",
     "layercam": "saliency_audit.attribution.layercam:LayerCam",
     "xgradcam": "saliency_audit.attribution.xgradcam:XGradCam",
+    "scorecam": "saliency_audit.attribution.scorecam:ScoreCam",
     "shap": "saliency_audit.attribution.shap:Shap",
+    "integrated_gradients": ("saliency_audit.attribution.integrated_gradients:IntegratedGradients"),
     "lime": "saliency_audit.attribution.lime:Lime",
     "rise": "saliency_audit.attribution.rise:Rise",
 }
