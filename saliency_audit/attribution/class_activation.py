@@ -155,7 +155,7 @@ class BlockExplainer(Explainer):
             for start in range(0, len(images), rows):
                 chunk = slice(start, start + rows)
                 with _capturing(name, module) as captured:
-                    scores = self.classifier(self.compute.place(_padded(images[chunk], rows)))
+                    scores = self.classifier(self.compute.place(padded(images[chunk], rows)))
                     default = self._method.block is None
                     activations = captured.read if default else captured.own
                     if activations is None:
@@ -241,7 +241,7 @@ def _unread(block: str | None) -> ModelError:
     )
 
 
-def _padded(images: Tensor, rows: int) -> Tensor:
+def padded(images: Tensor, rows: int) -> Tensor:
     """Images (N, …) with rows of zeros up to ``rows``: the one batch shape."""
     import torch
 

@@ -29,8 +29,11 @@ METHODS: Mapping[str, str] = {
     "layercam": "saliency_audit.attribution.layercam:LayerCam",
     "xgradcam": "saliency_audit.attribution.xgradcam:XGradCam",
     "scorecam": "saliency_audit.attribution.scorecam:ScoreCam",
+    "attention_rollout": "saliency_audit.attribution.attention_rollout:AttentionRollout",
+    "attention_relevance": "saliency_audit.attribution.attention_relevance:AttentionRelevance",
     "shap": "saliency_audit.attribution.shap:Shap",
     "integrated_gradients": ("saliency_audit.attribution.integrated_gradients:IntegratedGradients"),
+    "smoothgrad": "saliency_audit.attribution.smoothgrad:SmoothGrad",
     "lime": "saliency_audit.attribution.lime:Lime",
     "rise": "saliency_audit.attribution.rise:Rise",
 }

@@ -166,7 +166,7 @@ def test_what_cannot_be_told_is_refused_by_name(shape, network, message):
 
 @pytest.mark.parametrize("block", ["blocks.1", "norm"])
 def test_a_block_whose_patches_the_head_does_not_read_is_refused(images, block):
-    with pytest.raises(ModelError, match="class token alone.*norm1"):
+    with pytest.raises(ModelError, match=r"class token alone.*norm1"):
         GradCam(block).explain(
             classifier_of(timm_vit()), images, [[1]] * 3, list("xyz"), compute=Compute(batch=4)
         )
