@@ -82,7 +82,8 @@ COMPUTE = Compute(batch=4)
 
 def transformer() -> Classifier:
     """A ViT of two layers with random weights, large enough for patches to matter."""
-    sizes = {"img_size": 32, "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2}
+    # Of heads narrower than 16, MKL's products round by where a row's matrix lies in memory.
+    sizes = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 2, "num_heads": 3}
     network = timm.create_model("vit_tiny_patch16_224", num_classes=3, **sizes)
     torch.manual_seed(0)
     for parameter in network.parameters():
@@ -185,9 +186,8 @@ def test_both_labels_of_a_binary_classifier(request, explain):
     classifier = Classifier(network, ("healthy", "ill"), Labelling.BINARY)
     ((negative, positive),) = explain(classifier, [0], [[0, 1]])
     equal = np.array_equal(negative.values, positive.values)
-    unsigned = ("saliency", "kernel_shap", "smoothgrad-")
-    # Attributions of either sign are of one size for both.
-    assert equal == any(f"[{name}" in f"{request.node.name}-" for name in unsigned)
+    unsigned = request.node.callspec.params["method"] in ("saliency", "kernel_shap", "smoothgrad")
+    assert equal == unsigned  # attributions of either sign are of one size for both
 
 
 def symmetric(network: nn.Module) -> nn.Module:
