@@ -45,7 +45,8 @@ class Layout:
         if self.order == "channels_first":
             return values
         if self.order == "tokens":
-            values = values[:, self.prefix :].unflatten(1, self.grid)
+            values = values[:, self.prefix :]
+            values = values.reshape(len(values), *self.grid, values.shape[-1])
         return values.permute(0, 3, 1, 2)
 
 

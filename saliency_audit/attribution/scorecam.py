@@ -106,7 +106,9 @@ class _ScoreCamExplainer(BlockExplainer):
         """Give channels (C, h, w) as masks (n, 1, H, W) from 0 to 1, n at most a batch."""
         import torch
 
-        for part in channels.split(self.compute.batch):
+        rows = self.compute.batch
+        for start in range(0, len(channels), rows):
+            part = channels[start : start + rows]
             masks = torch.from_numpy(upsampled(part, size)).to(self.compute.device)
             lowest, highest = masks.amin(dim=(1, 2)), masks.amax(dim=(1, 2))
             scaled = (masks - lowest[:, None, None]) / (highest - lowest)[:, None, None]
