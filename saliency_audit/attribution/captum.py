@@ -25,10 +25,10 @@ from saliency_audit.attribution.method import (
     background_of,
 )
 from saliency_audit.attribution.parameters import described
+from saliency_audit.attribution.path_attribution import Sign
 from saliency_audit.attribution.placement import grid_of
 from saliency_audit.attribution.scores import Score, explained_scores
 from saliency_audit.attribution.seeds import global_seed, legacy_seed
-from saliency_audit.attribution.shap import Sign
 from saliency_audit.compute import evaluating
 from saliency_audit.errors import ModelError, ParameterError
 from saliency_audit.naming import refuse_unknown
@@ -159,7 +159,8 @@ class Captum(Method):
         """See ``Explainer.grid``."""
         if not captum_class(self.class_name).reads_layer:
             return None
-        return grid_of(classifier, self._block(classifier, size)[0], self.placement, size)
+        block = self._block(classifier, size)[0]
+        return grid_of(classifier, block, self.placement, size, named=self.block is not None)
 
     def _block(self, classifier: Classifier, size: tuple[int, int]) -> tuple[str, nn.Module]:
         return explained_block(classifier, self.block, image_size=size)

@@ -94,6 +94,19 @@ class Following(TorchFunctionMode):
         found = self._known.get(id(tensor))
         return None if found is None else found[1]
 
+    def laid_out(self, cells: tuple[int, int]) -> Geometry | None:
+        """Give the geometry of the last tensor (B, C, h, w) that had so many cells.
+
+        Tokens are numbered as the grid that was flattened into them; None where there was none.
+        """
+        found = None
+        for tensor, geometry in self._known.values():
+            rows, columns = geometry.axes
+            shape = (tensor.shape[rows.dimension], tensor.shape[columns.dimension])
+            if shape == cells:
+                found = geometry
+        return found
+
     def __torch_function__(
         self,
         func: Callable[..., Any],

@@ -7,7 +7,7 @@ import timm
 import torch
 from torch import nn
 
-from saliency_audit.attribution.blocks import explained_block
+from saliency_audit.attribution.blocks import LAST_BLOCK, explained_block
 from saliency_audit.attribution.gradcam import GradCam
 from saliency_audit.errors import ModelError
 from saliency_audit.labelling import Labelling
@@ -33,7 +33,7 @@ def classifier_of(network: nn.Module, size: tuple[int, int] | None = None) -> Cl
 )
 def test_the_default_is_the_last_convolutional_block(architecture, size, block, last):
     classifier = classifier_of(build(architecture, 2, (size, size)))
-    name, module = explained_block(classifier, image_size=(size, size))
+    name, module = explained_block(classifier, LAST_BLOCK, image_size=(size, size))
     assert name == block
     assert module is classifier.network.get_submodule(block.removesuffix(":input"))
     if last is not None:
@@ -78,7 +78,7 @@ def test_the_block_does_not_hang_on_the_weights():
         with torch.no_grad():
             classifier.network.bn2.bias.fill_(bias)
             classifier.network.conv2.bias.fill_(bias)
-        names.append(explained_block(classifier, image_size=(32, 32))[0])
+        names.append(explained_block(classifier, LAST_BLOCK, image_size=(32, 32))[0])
     assert names == ["bn2:input"] * 3
 
 
