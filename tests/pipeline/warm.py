@@ -4,8 +4,8 @@ A miniature's stage computes for a fraction of a second, and imports PyTorch, to
 Expectations for five to fifteen before. One process per worker of pytest-xdist imports them
 (never the project's own code, which differs between checkouts) and forks for each stage and for
 each `dvc`: an interpreter that starts as one reads warm_start/sitecustomize.py, hands over its
-arguments, environment, folder and files, and ends as the fork does. `reproduced` is made without it, so that
-test_repro compares every byte of both ways.
+arguments, environment, folder and files, and ends as the fork does. `reproduced` is made without
+it, so that test_flow compares every byte of both ways.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 SOCKET = "SALIENCY_TEST_WARM"
 #: The folder of what an interpreter reads as it starts.
 START = Path(__file__).with_name("warm_start")
+#: What the process that forks says when it can.
+READY = b"ready\n"
 LIBRARIES = (
     "numpy",
     "pandas",
@@ -67,7 +69,7 @@ def serve(path: str) -> None:
         listening.bind(path)
         listening.listen(64)
         end_with(sys.stdin.fileno())
-        print("ready", flush=True)
+        os.write(sys.stdout.fileno(), READY)
         while True:
             connection, _ = listening.accept()
             with connection:
@@ -128,7 +130,7 @@ def run(arguments: list[str], environment: dict[str, str], folder: str) -> NoRet
         traceback.print_exc()
         code = 1
     if code is not None and not isinstance(code, int):
-        print(code, file=sys.stderr)
+        sys.stderr.write(f"{code}\n")
         code = 1
     threading._shutdown()
     atexit._run_exitfuncs()
@@ -149,7 +151,7 @@ def interpreter(path: Path) -> Iterator[dict[str, str]]:
         command, cwd=root, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n", "no warm interpreter"
+        assert process.stdout.readline() == READY, "no warm interpreter"
         try:
             yield {SOCKET: address, "PYTHONPATH": str(START)}
         finally:

@@ -15,7 +15,8 @@ def hand_over(address, arguments):
         connection.connect(address)
     except OSError:
         return
-    request = {"arguments": arguments, "environment": dict(os.environ), "folder": os.getcwd()}
+    folder = os.getcwd()  # noqa: PTH109 (pathlib would be imported)
+    request = {"arguments": arguments, "environment": dict(os.environ), "folder": folder}
     message = json.dumps(request).encode() + b"\n"
     sent = socket.send_fds(connection, [message], [0, 1, 2])
     connection.sendall(message[sent:])
@@ -36,11 +37,14 @@ def asked_for():
     first, *rest = sys.orig_argv[1:] or [""]
     if first == "-m" and rest and rest[0].startswith("tasks."):
         return rest
-    if os.path.basename(first) == "dvc":
+    if first.rpartition("/")[2] == "dvc":
         return [first, *rest]
     return None
 
 
-if "SALIENCY_TEST_WARM" in os.environ and "PYTHONPROFILEIMPORTTIME" not in os.environ:
-    if (arguments := asked_for()) is not None:
-        hand_over(os.environ["SALIENCY_TEST_WARM"], arguments)
+if (
+    "SALIENCY_TEST_WARM" in os.environ
+    and "PYTHONPROFILEIMPORTTIME" not in os.environ
+    and (arguments := asked_for()) is not None
+):
+    hand_over(os.environ["SALIENCY_TEST_WARM"], arguments)
