@@ -106,11 +106,16 @@ def _prove(subject: Subject, classifier: Classifier) -> Proof | None:
             classifier,
             read_reference(path),
             subject.facts.size,
-            stated=adopt.gives == "scores",
+            stated=_stated(subject.specification),
             tolerance=adopt.tolerance,
         )
     except ModelError as error:
         raise ModelError(f"{subject.folder / 'model.yaml'}: {error}") from error
+
+
+def _stated(specification: ClassifierSpecification) -> bool:
+    """Whether a person says that an adopted classifier's outputs are scores."""
+    return specification.adopt is not None and specification.adopt.gives == "scores"
 
 
 def _train(subject: Subject, classifier: Classifier, data: Data, progress: Progress) -> History:
@@ -161,6 +166,7 @@ def _write(
         },
         history=history,
         proof=proof,
+        stated=_stated(subject.specification),
         description=subject.specification.description,
     )
     if subject.specification.train is not None:

@@ -38,11 +38,13 @@ def classifier_card(
     probabilities: Mapping[str, NDArray[np.floating[Any]]],
     history: History | None = None,
     proof: Proof | None = None,
+    stated: bool = False,
     description: str = "",
 ) -> dict[str, Any]:
     """Plain values for ``model.json``.
 
-    ``proof``: that an adopted classifier is its owner's, None where there is none.
+    ``proof``: that an adopted classifier is its owner's, None where there is none; ``stated``: a
+    person says that its outputs are scores.
 
     ``image_size``: (height, width) of the dataset's images; ``targets``: by split, (images,
     labels); ``probabilities``: by split, raw, (images, labels), of the splits whose quality is
@@ -52,7 +54,7 @@ def classifier_card(
         "architecture": architecture,
         "description": description,
         "origin": origin,
-        "adoption": None if origin == "trained" else adoption(proof),
+        "adoption": None if origin == "trained" else adoption(proof, stated),
         "labels": list(classifier.labels),
         "labelling": classifier.labelling.value,
         "image_size": list(image_size),
@@ -77,15 +79,17 @@ def classifier_card(
     }
 
 
-def adoption(proof: Proof | None) -> dict[str, Any]:
+def adoption(proof: Proof | None, stated: bool) -> dict[str, Any]:
     """Give what is known of an adopted classifier's being the owner's.
 
-    ``proven``: whether a reference says so; ``proof``: what was compared, None without.
+    ``proven``: whether a reference says so; ``proof``: what was compared, None without; ``stated``:
+    whether a person says that its outputs are scores.
 
-    >>> adoption(None)
-    {'proven': False, 'proof': None}
+    >>> adoption(None, stated=False)
+    {'proven': False, 'proof': None, 'stated': False}
     """
-    return {"proven": proof is not None, "proof": None if proof is None else asdict(proof)}
+    compared = None if proof is None else asdict(proof)
+    return {"proven": proof is not None, "proof": compared, "stated": stated}
 
 
 def classifier_digest(classifier: Classifier, architecture: str) -> str:

@@ -58,7 +58,7 @@ NORMALISATIONS: tuple[tuple[str, Sequence[float], Sequence[float], str], ...] = 
 #: How torchvision's GoogLeNet and Inception take ImageNet's normalisation back: to this.
 TRANSFORM_INPUT = 0.5
 #: Sides that networks are trained at.
-SIDES = (32, 64, 96, 128, 192, 224, 256, 299, 320, 384, 448, 512)
+SIDES = (24, 28, 32, 48, 50, 64, 96, 128, 160, 192, 224, 240, 256, 288, 299, 320, 384, 448, 512)
 #: Images that candidates are tried on; what fits is tried on all.
 FEW = 6
 

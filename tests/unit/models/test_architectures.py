@@ -117,7 +117,7 @@ def test_a_transformer_is_built_for_its_size(architecture, size):
 
 
 def test_a_transformer_of_squares_says_so():
-    with pytest.raises(ParameterError, match="input_size is 32x48: .*squares"):
+    with pytest.raises(ParameterError, match=r"input_size is 32x48: .*squares"):
         build("vit_b_16", 2, (32, 48))
     with pytest.raises(ModelError, match="vit_b_16 cannot read images of 30x30"):
         build("vit_b_16", 2, (30, 30))
