@@ -77,6 +77,7 @@ def _monai(name: str, outputs: int, in_channels: int) -> nn.Module:
     taken = _parameters(make)
     options |= {key: in_channels for key in INPUTS if key in taken}
     options |= {key: outputs for key in OUTPUTS if key in taken}
+    options |= {"pretrained": False} if "pretrained" in taken else {}
     try:
         network: nn.Module = make(**options)
     except (TypeError, ValueError) as error:

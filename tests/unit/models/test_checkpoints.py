@@ -351,7 +351,7 @@ def test_what_holds_code_is_not_loaded_and_no_message_says_to(tmp_path, write, s
 
 
 def test_right_names_of_wrong_shapes_are_named(tmp_path):
-    network = seeded(lambda: shufflenet())
+    network = seeded(shufflenet)
     state = network.state_dict() | {"stage2.0.branch1.0.weight": torch.ones(24, 1, 1, 1)}
     torch.save(state, tmp_path / "w.pt")
     with pytest.raises(

@@ -121,7 +121,7 @@ class Kind:
 KINDS = (
     Kind("softmax twice", last=", nn.Softmax(1)", mend="outputs: probabilities", without=True),
     Kind("sigmoid twice", last=", nn.Sigmoid()", mend="outputs: probabilities", without=True),
-    Kind("another mean and std", {"mean": [0.5] * 3, "std": [0.25] * 3}, "mean: [0.485, 0.456, 0.406]"),
+    Kind("another mean and std", {"mean": [0.5] * 3, "std": [0.25] * 3}, "mean: [0.485, 0.456"),
     Kind("pixels of 0 to 1 in place of 0 to 255", {"mean": [0.0] * 3, "std": [1.0] * 3},
          "input_range: [0, 255]", mean=(0.0,) * 3, std=(1 / 255,) * 3),
     Kind("pixels of 0 to 255 in place of normalised ones",
@@ -130,7 +130,8 @@ KINDS = (
     Kind("channels in another order", {"channels": "BGR"}, "channels: RGB", without=True),
     Kind("another interpolation", {"interpolation": "nearest"}, "interpolation: bilinear"),
     Kind("another size", {"input_size": [SIDE, SIDE]}, f"input_size: [{SEEN}, {SEEN}]"),
-    Kind("rotated labels", labels=("blue", "red", "green"), mend="labels: [red, green, blue]", without=True),
+    Kind("rotated labels", labels=("blue", "red", "green"), mend="labels: [red, green, blue]",
+         without=True),
 )  # fmt: skip
 
 
