@@ -88,4 +88,3 @@ def test_its_folders_are_as_they_were(adopted):
     }
     registry = {path.name for path in (adopted.path / "classifiers/theirs").rglob("*")}
     assert not [name for name in registry if "pyc" in name]
-    assert not adopted.repro("--dry", "report@phantom_skin")
