@@ -254,7 +254,7 @@ def _preprocessed(classifier: Classifier, **fields: object) -> Classifier:
     }
     given |= {"antialias": classifier.preprocessing.antialias, "input_size": classifier.input_size}
     # Mean and std are the buffers', which another candidate may have changed.
-    changed.preprocessing = Preprocessing(**(given | fields))  # type: ignore[arg-type]
+    changed.preprocessing = Preprocessing(**(given | fields))
     return changed
 
 

@@ -36,7 +36,8 @@ def head_of(network: nn.Module) -> str:
     >>> head_of(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)))
     '2'
     """
-    found = [n for n, m in network.named_modules() if isinstance(m, nn.Linear | nn.Conv2d) and n]
+    layers = (nn.Linear, nn.Conv2d)
+    found: list[str] = [n for n, m in network.named_modules() if isinstance(m, layers) and n]
     if not found:
         raise ModelError("the network has neither linear layers nor convolutions: give another")
     return found[-1]

@@ -16,6 +16,7 @@ from typing import Any
 from torch import nn
 
 from saliency_audit.errors import ModelError, ParameterError
+from saliency_audit.models.head import head_of, put
 from saliency_audit.naming import hint
 
 XRV, MONAI = "xrv:", "monai:"
@@ -60,8 +61,10 @@ def _xrv(name: str, outputs: int, in_channels: int) -> nn.Module:
     if in_channels != 1:
         raise ParameterError(f"{XRV}{name} reads grey images: set channels: L in model.yaml")
     network = models.ResNet()
-    network.model.fc = nn.Linear(network.model.fc.in_features, outputs)
-    network.targets = [str(number) for number in range(outputs)]  # type: ignore[assignment]
+    path = f"model.{head_of(network.get_submodule('model'))}"
+    last = network.get_submodule(path)
+    assert isinstance(last, nn.Linear)
+    put(network, path, nn.Linear(last.in_features, outputs))
     return network
 
 

@@ -26,8 +26,18 @@ Indices = Annotated[tuple[Annotated[int, Interval(ge=0)], ...], Length(1), Disti
 Kind = Literal["scores", "probabilities"]
 #: A layer of a head: with weights of its own (linear, batch_norm), or without.
 Layer = Literal[
-    *("linear", "batch_norm", "relu", "gelu", "silu", "tanh", "sigmoid", "leaky_relu", "elu"),
-    *("dropout", "flatten", "identity"),
+    "linear",
+    "batch_norm",
+    "relu",
+    "gelu",
+    "silu",
+    "tanh",
+    "sigmoid",
+    "leaky_relu",
+    "elu",
+    "dropout",
+    "flatten",
+    "identity",
 ]
 
 

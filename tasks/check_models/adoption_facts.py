@@ -22,9 +22,8 @@ def adoption_facts(card: Mapping[str, Any], predictions: Facts) -> Facts:
     the commonest label's share of the images rightly names as few. The last two are None of
     multi-label datasets.
     """
-    adoption = card.get("adoption")
-    unproven = adoption is not None and not adoption["proven"]
-    rows = [_row(card, predictions, adoption["stated"])] if unproven else []
+    adoption = card.get("adoption") or {"proven": True}
+    rows = [] if adoption["proven"] else [_row(card, predictions, adoption["stated"])]
     names = ("classifier", "proven", "looks_like", "predicted", "below")
     return Facts("adoption", ("classifier",), {name: [row[name] for row in rows] for name in names})
 
