@@ -1,7 +1,7 @@
 """Networks of TorchXRayVision and MONAI by name; the packages are extras, imported when asked for.
 
-``xrv:densenet121`` and ``xrv:resnet50`` are the networks that TorchXRayVision
-has weights for (Cohen et al. 2022); ``monai:<class or function>`` is one of
+``xrv:densenet121`` is the network that TorchXRayVision has weights for (Cohen et al. 2022; its
+ResNet is built with a download alone); ``monai:<class or function>`` is one of
 ``monai.networks.nets`` in two dimensions, ``monai:efficientnet-b0`` and its kin
 those of ``EfficientNetBN``.
 """
@@ -16,7 +16,6 @@ from typing import Any
 from torch import nn
 
 from saliency_audit.errors import ModelError, ParameterError
-from saliency_audit.models.head import head_of, put
 from saliency_audit.naming import hint
 
 XRV, MONAI = "xrv:", "monai:"
@@ -50,21 +49,11 @@ def _package(name: str, module: str, extra: str) -> ModuleType:
 
 
 def _xrv(name: str, outputs: int, in_channels: int) -> nn.Module:
-    known = ("densenet121", "resnet50")
+    known = ("densenet121",)
     if name not in known:
         raise ParameterError(f"unknown architecture {XRV + name!r}: {hint(name, known)}")
     models = _package("torchxrayvision", "torchxrayvision", "xray").models
-    network: nn.Module
-    if name == "densenet121":
-        network = models.DenseNet(num_classes=outputs, in_channels=in_channels)
-        return network
-    if in_channels != 1:
-        raise ParameterError(f"{XRV}{name} reads grey images: set channels: L in model.yaml")
-    network = models.ResNet()
-    path = f"model.{head_of(network.get_submodule('model'))}"
-    last = network.get_submodule(path)
-    assert isinstance(last, nn.Linear)
-    put(network, path, nn.Linear(last.in_features, outputs))
+    network: nn.Module = models.DenseNet(num_classes=outputs, in_channels=in_channels)
     return network
 
 
