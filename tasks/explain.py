@@ -27,14 +27,11 @@ from saliency_audit.models.training import as_pixels
 from tasks import places
 from tasks.artifacts import file_sha256, read_columns, read_rows, write_table
 from tasks.map_store import MapStore, map_store
-from tasks.models import load_classifier
+from tasks.models import load_classifier, network_files
 from tasks.pins import check_pin
 from tasks.stage import Context, Stage
 from tasks.tables.chosen import CHOSEN
 from tasks.tables.saliency import saliency
-
-#: Artifacts of a training that say how it went, and decide no map.
-RECORDS = ("model.json", "history.parquet")
 
 
 def run(context: Context, audit: str, method: str) -> None:
@@ -92,11 +89,7 @@ def _digest(audit: str, key: Mapping[str, Any]) -> str:
     """Digest of all that decides the bytes of a map, besides its pixels and its label."""
     content = {
         **key,
-        "model": {
-            path.name: file_sha256(path)
-            for path in sorted(places.train_classifier(audit).iterdir())
-            if path.name not in RECORDS
-        },
+        "model": {path.name: file_sha256(path) for path in network_files(audit)},
         "torch": str(torch.__version__),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -142,10 +142,12 @@ def _calls(classifier: Classifier, size: tuple[int, int]) -> list[_Call]:
         return module.register_forward_hook(hook)
 
     handles = [record(name, module) for name, module in network.named_modules() if name]
-    noise = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(0)) * 4 - 2
+    mean = classifier.get_buffer("mean")
+    shape = (1, mean.shape[1], *size)
+    noise = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 4 - 2
     try:
         with evaluating(network), torch.no_grad():
-            network(noise.to(classifier.get_buffer("mean")))
+            network(noise.to(mean))
     finally:
         for handle in handles:
             handle.remove()

@@ -6,6 +6,7 @@ from saliency_audit.compute import Compute
 from tasks import places
 from tasks.artifacts import read_json
 from tasks.audits import Audit, PredictParameters
+from tasks.check_models.adoption_facts import adoption_facts
 from tasks.check_models.again_facts import mask_facts, score_facts
 from tasks.check_models.chosen_facts import background_facts, chosen_facts
 from tasks.check_models.known import read_known
@@ -49,6 +50,7 @@ def run(context: Context, audit: str) -> None:
         identity_facts(dataset, description, classifier, card, loaded[0] if loaded else None),
         labels,
         chance_facts(labels, overlaps),
+        adoption_facts(card, predictions),
     ]
     context.progress(3, STEPS)
     gate = Gate("check_models", dataset, audit)

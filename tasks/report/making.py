@@ -35,11 +35,17 @@ class Making:
 def training_in_words(card: Mapping[str, Any]) -> str:
     """Say how a classifier got its weights, from its model card.
 
-    >>> training_in_words({"origin": "adopted"})
-    'adopted with its weights; not trained here'
+    >>> training_in_words({"origin": "adopted", "adoption": {"proof": None}})
+    'adopted with its weights, without proof; not trained here'
     """
     if card["origin"] != "trained":
-        return "adopted with its weights; not trained here"
+        proof = (card.get("adoption") or {}).get("proof")
+        said = (
+            "without proof"
+            if proof is None
+            else f"and proven by {proof['images']} of its owner's outputs"
+        )
+        return f"adopted with its weights, {said}; not trained here"
     given = card["trained_with"]
     start = "ImageNet weights" if given["pretrained"] else "random weights"
     weighed = {

@@ -18,6 +18,7 @@ def metrics(inputs: Inputs) -> dict[str, Any]:
     quality = inputs.segmenter.get("quality", {}).get("test", {})
     found: dict[str, Any] = {
         audit.audit: {
+            **_adoption(audit),
             "classification": _classification(audit),
             "localisation": {m: _localisation(audit, m) for m in audit.methods},
             "certainty": {m: _certainty(audit, m) for m in audit.methods},
@@ -30,6 +31,12 @@ def metrics(inputs: Inputs) -> dict[str, Any]:
         label: {"dice": own["dice"], "iou": own["iou"]} for label, own in quality.items()
     }
     return _without_nulls(found)
+
+
+def _adoption(audit: AuditSummary) -> dict[str, Any]:
+    """Say of an adopted classifier whether it is proven to be its owner's: 1 without proof."""
+    adoption = audit.numbers.model.get("adoption")
+    return {} if adoption is None else {"adopted_without_proof": int(not adoption["proven"])}
 
 
 def _without_nulls(tree: dict[str, Any]) -> dict[str, Any]:

@@ -124,6 +124,9 @@ def origin_of(key: Key, dataset: str, summary: Outline | None) -> Origin:
     if summary is None:
         return _of_dataset(key, dataset)
     audit, section, *rest = key
+    if section == "adopted_without_proof":
+        what = "whether no reference proves an adopted classifier, kept in its model.json"
+        return Origin(what, (), made_by=places.train_classifier(audit) / "model.json")
     if section == "classification":
         return _classification(audit, rest)
     if section == "agreement":
