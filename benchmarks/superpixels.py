@@ -52,7 +52,8 @@ class Subject:
     @property
     def name(self) -> str:
         """Say size and superpixels."""
-        return f"{self.pixels} px, {'squares' if self.squares else 'quickshift'}"
+        found = f"{self.squares**2} squares" if self.squares else "quickshift"
+        return f"{self.pixels} px, {found}"
 
     def images(self) -> Iterator[Tensor]:
         """Give images (3, H, W) in [0, 1]."""
