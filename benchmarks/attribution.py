@@ -148,7 +148,7 @@ def explain(
 
 
 def class_activation(subject: Subject, compute: Compute) -> Results:
-    """Grad-CAM and Grad-CAM++: one label, and all; against one forward pass."""
+    """Grad-CAM and its kin: one label, and all; against one forward pass."""
     import captum.attr
     import pytorch_grad_cam
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
@@ -159,6 +159,9 @@ def class_activation(subject: Subject, compute: Compute) -> Results:
     libraries = {
         "gradcam": pytorch_grad_cam.GradCAM,
         "gradcam_plus_plus": pytorch_grad_cam.GradCAMPlusPlus,
+        "hirescam": pytorch_grad_cam.HiResCAM,
+        "layercam": pytorch_grad_cam.LayerCAM,
+        "xgradcam": pytorch_grad_cam.XGradCAM,
     }
     rows = []
     for name, library in libraries.items():
@@ -186,6 +189,60 @@ def class_activation(subject: Subject, compute: Compute) -> Results:
                 )
             )
     yield from measured(lambda: forward(network, images, BATCH), rows, TURNS[subject.pixels])
+
+
+def score_cam(subject: Subject, compute: Compute) -> Results:
+    """Score-CAM: against the forward passes of its channels and the one that finds them."""
+    import pytorch_grad_cam
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    network, classifier = subject.network(), subject.classifier(compute)
+    batch = subject.images(BATCH)
+    image = batch[:1]
+    layer = network.layer4 if subject.model.startswith("resnet") else network.features
+    found: list[Tensor] = []
+    handle = layer.register_forward_hook(lambda _m, _i, output: found.append(output))
+    forward(network, image, BATCH)
+    handle.remove()
+    uneven = found[0][0].flatten(1).amax(dim=1) != found[0][0].flatten(1).amin(dim=1)
+    # Ours asks of no channel of one value; rows of the batch that finds them are padding.
+    passes = BATCH + int(uneven.sum())
+
+    def theirs() -> None:
+        with pytorch_grad_cam.ScoreCAM(model=network, target_layers=[layer]) as cam:
+            cam.batch_size = BATCH
+            with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
+                cam(input_tensor=image, targets=[ClassifierOutputTarget(0)])
+
+    method = method_from_parameters("scorecam", {})
+    row = Row(
+        f"scorecam/{subject.name}",
+        explain(method, classifier, image, 1, compute),
+        {"pytorch-grad-cam": theirs},
+    )
+    yield from measured(lambda: forward(network, batch, passes), [row], TURNS[subject.pixels])
+
+
+def attention(compute: Compute) -> Results:
+    """Rollout and relevance of ViT-tiny: all labels; against a pass and one back for each label."""
+    subject = Subject("timm:vit_tiny_patch16_224", 224)
+    network, classifier = subject.network(), subject.classifier(compute)
+    images = subject.images(BATCH)
+
+    def passes() -> None:
+        batch = images.clone().requires_grad_()
+        scores = network(batch)
+        for label in range(LABELS):
+            torch.autograd.grad(scores[:, label].sum(), batch, retain_graph=True)
+
+    rows = [
+        Row(
+            f"{name}/vit_tiny/224/labels",
+            explain(method_from_parameters(name, {}), classifier, images, LABELS, compute),
+        )
+        for name in ("attention_rollout", "attention_relevance")
+    ]
+    yield from measured(passes, rows, TURNS[subject.pixels])
 
 
 def perturbation(subject: Subject, compute: Compute) -> Results:
@@ -242,7 +299,7 @@ def lime_package(network: torch.nn.Module, images: Tensor) -> None:
 
 
 def expected_gradients(subject: Subject, compute: Compute) -> Results:
-    """SHAP: one label, and all; against forward and backward passes of one label's samples."""
+    """SHAP and Integrated Gradients, one label and all: against passes of one label's samples."""
     import captum.attr
     import shap
 
@@ -267,6 +324,25 @@ def expected_gradients(subject: Subject, compute: Compute) -> Results:
                 f"shap/{subject.name}{suffix}",
                 explain(method, classifier, image, labels, compute),
                 {"shap": theirs, "captum": captums},
+            )
+        )
+        integrated = method_from_parameters("integrated_gradients", {"steps": PATHS})
+
+        def captums_integrated(labels: int = labels) -> None:
+            for label in range(labels):
+                captum.attr.IntegratedGradients(network).attribute(
+                    image,
+                    background.mean(dim=0, keepdim=True),
+                    target=label,
+                    n_steps=PATHS,
+                    internal_batch_size=BATCH,
+                )
+
+        rows.append(
+            Row(
+                f"integrated_gradients/{subject.name}{suffix}",
+                explain(integrated, classifier, image, labels, compute),
+                {"captum": captums_integrated},
             )
         )
     yield from measured(
@@ -323,8 +399,11 @@ def benchmarks(quick: bool) -> Results:
     for model, pixels in QUICK if quick else FULL:
         subject = Subject(model, pixels)
         yield from class_activation(subject, compute)
+        yield from score_cam(subject, compute)
         yield from perturbation(subject, compute)
         yield from expected_gradients(subject, compute)
+    if not quick:
+        yield from attention(compute)
     yield from measures()
 
 

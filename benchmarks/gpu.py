@@ -2,10 +2,11 @@
 
 Run from the root: ``python benchmarks/gpu.py [cuda|cpu] [PIXELS]``. Needs
 nothing but torch, numpy and the library, so that it runs on a machine lent for
-an hour; the model is a ResNet-18 with random weights, written out here for
-that reason. ``cpu`` tries the same on a machine without a GPU. Prints a table
-and writes ``benchmarks/gpu.json``: seconds per image, and the root mean square
-distance of the normalised maps from those of float32 on the same device.
+an hour; the models are written out here for that reason: a ResNet-18 with
+random weights and, for methods of attention, a ViT-tiny. ``cpu`` tries the same
+on a machine without a GPU. Prints a table and writes ``benchmarks/gpu.json``:
+seconds per image, and the root mean square distance of the normalised maps
+from those of float32 on the same device.
 """
 
 from __future__ import annotations
@@ -23,12 +24,20 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the library is not installed
 
+from saliency_audit.attribution.attention_relevance import AttentionRelevance
+from saliency_audit.attribution.attention_rollout import AttentionRollout
 from saliency_audit.attribution.gradcam import GradCam
 from saliency_audit.attribution.gradcam_plus_plus import GradCamPlusPlus
+from saliency_audit.attribution.hirescam import HiResCam
+from saliency_audit.attribution.integrated_gradients import IntegratedGradients
+from saliency_audit.attribution.layercam import LayerCam
 from saliency_audit.attribution.maps import quantise
 from saliency_audit.attribution.method import Method, RawMap
 from saliency_audit.attribution.rise import Rise
+from saliency_audit.attribution.scorecam import ScoreCam
 from saliency_audit.attribution.shap import Shap
+from saliency_audit.attribution.smoothgrad import SmoothGrad
+from saliency_audit.attribution.xgradcam import XGradCam
 from saliency_audit.compute import Compute
 from saliency_audit.labelling import Labelling
 from saliency_audit.models.classifier import Classifier
@@ -39,7 +48,16 @@ IMAGES = 32
 METHODS: dict[str, Method] = {
     "gradcam": GradCam(block="stages"),
     "gradcam_plus_plus": GradCamPlusPlus(block="stages"),
+    "hirescam": HiResCam(block="stages"),
+    "layercam": LayerCam(block="stages"),
+    "xgradcam": XGradCam(block="stages"),
+    "scorecam": ScoreCam(block="stages"),
+    "attention_rollout": AttentionRollout(),
+    "attention_relevance": AttentionRelevance(),
     "shap": Shap(),
+    "integrated_gradients": IntegratedGradients(),
+    "smoothgrad": SmoothGrad(),
+    "smoothgrad_gradcam": SmoothGrad("gradcam", {"block": "stages"}),
     "rise": Rise(),
 }
 
@@ -88,13 +106,71 @@ class ResNet18(nn.Module):
         return self.head(self.stages(self.stem(images)).mean(dim=(2, 3)))  # type: ignore[no-any-return]
 
 
+class Attention(nn.Module):
+    """Self-attention of one sequence (Vaswani et al. 2017), its softmax weights at hand."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.fused_attn = False
+        self.qkv = nn.Linear(width, 3 * width)
+        self.attn_drop = nn.Identity()
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Give the tokens mixed, (N, tokens, width)."""
+        parts = self.qkv(tokens).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = parts.unbind()
+        weights = (q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5).softmax(dim=-1)
+        mixed = self.attn_drop(weights) @ v
+        return self.proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+
+class Layer(nn.Module):
+    """Attention and two linear layers, each with a norm before and a way round."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attn = Attention(width, heads)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Give the layer's tokens."""
+        tokens = tokens + self.attn(self.norm1(tokens))
+        return tokens + self.mlp(self.norm2(tokens))  # type: ignore[no-any-return]
+
+
+class VitTiny(nn.Module):
+    """ViT-tiny with patches of 16 pixels, the mean over patches before its head."""
+
+    global_pool = "avg"
+    num_prefix_tokens = 0
+
+    def __init__(self, pixels: int, width: int = 192, heads: int = 3) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, width, 16, stride=16)
+        self.places = nn.Parameter(0.02 * torch.randn(1, (pixels // 16) ** 2, width))
+        self.layers = nn.Sequential(*(Layer(width, heads) for _ in range(12)))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, LABELS)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Give the scores (N, labels)."""
+        tokens = self.patches(images).flatten(2).transpose(1, 2) + self.places
+        return self.head(self.norm(self.layers(tokens)).mean(dim=1))  # type: ignore[no-any-return]
+
+
 def explain(
     method: Method, compute: Compute, images: Tensor, background: Tensor
 ) -> tuple[float, list[RawMap]]:
     """Give seconds per image, the second time, and the maps."""
     torch.manual_seed(0)
     labels = tuple(f"label {number}" for number in range(LABELS))
-    classifier = Classifier(ResNet18(), labels, Labelling.MULTICLASS)
+    transformer = isinstance(method, AttentionRollout | AttentionRelevance)
+    network = VitTiny(images.shape[-1]) if transformer else ResNet18()
+    classifier = Classifier(network, labels, Labelling.MULTICLASS)
     compute.start()
     compute.prepare(classifier).eval()
     explainer = method.explainer(

@@ -7,14 +7,22 @@ use it, so that parameters can be checked without loading it.
 """
 
 __all__ = [
+    "attention_relevance",
+    "attention_rollout",
     "captum",
     "gradcam",
     "gradcam_plus_plus",
+    "hirescam",
+    "integrated_gradients",
+    "layercam",
     "lime",
     "maps",
     "method",
     "perturbation",
     "registry",
     "rise",
+    "scorecam",
     "shap",
+    "smoothgrad",
+    "xgradcam",
 ]

@@ -24,9 +24,9 @@ from saliency_audit.attribution.method import (
     background_of,
 )
 from saliency_audit.attribution.parameters import described
+from saliency_audit.attribution.path_attribution import Sign
 from saliency_audit.attribution.scores import Score, explained_scores
 from saliency_audit.attribution.seeds import global_seed, legacy_seed
-from saliency_audit.attribution.shap import Sign
 from saliency_audit.compute import evaluating
 from saliency_audit.errors import ModelError, ParameterError
 from saliency_audit.naming import refuse_unknown

@@ -1,7 +1,7 @@
-"""What Grad-CAM and its kin share: a block's activations, their gradients, and the weighted sum.
+"""What Grad-CAM and its kin share: a block's activations, their gradients, and a map of the two.
 
 The body of the network runs without gradients; only the head, from the block
-on, is differentiated. How channels are weighed belongs to each method.
+on, is differentiated. What a map is made of both belongs to each method.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saliency_audit.attribution.blocks import INPUT, explained_block
+from saliency_audit.attribution.layouts import Layout, layout_of
 from saliency_audit.attribution.method import Cost, Explainer, Method, RawMap
 from saliency_audit.compute import evaluating
 from saliency_audit.errors import ModelError
@@ -48,9 +49,10 @@ def _capturing(name: str, block: nn.Module) -> Iterator[_Captured]:
     captured = _Captured()
 
     def cut(value: object) -> Tensor:
-        if not isinstance(value, torch.Tensor) or value.ndim != 4:
+        if not isinstance(value, torch.Tensor) or value.ndim not in (3, 4):
             raise ModelError(
-                f"block {name} does not give activations (B, C, h, w): name a module that does"
+                f"block {name} does not give activations (B, C, h, w), (B, h, w, C) or tokens "
+                "(B, N, C): name a module that does"
             )
         torch.set_grad_enabled(True)
         captured.own = value.detach().requires_grad_()
@@ -76,12 +78,13 @@ def _capturing(name: str, block: nn.Module) -> Iterator[_Captured]:
 
 
 @dataclass(frozen=True)
-class ClassActivation(Method):
-    """A method whose maps are m = ReLU(Σ w_k A_k), scaled up to the images.
+class BlockMethod(Method):
+    """A method whose maps are made of a block's activations A, scaled up to the images.
 
     A is the output of ``block``, or its input (see ``blocks.explained_block``). The default
     block's activations are those that the head reads, and so are the gradients; a block that is
-    named gives its own. Bilinear, ``align_corners=False``.
+    named gives its own, and tokens or channels that come last are brought into the grid's order
+    (see ``layouts``). Bilinear, ``align_corners=False``.
     """
 
     block: Text | None = None
@@ -91,10 +94,14 @@ class ClassActivation(Method):
         """Which activations are read."""
         return f"activations of {self.block or 'the last convolutional block'}"
 
-    @staticmethod
+
+@dataclass(frozen=True)
+class ClassActivation(BlockMethod):
+    """A method whose maps are made of activations A and gradients ∂y/∂A."""
+
     @abstractmethod
-    def weigh(activations: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
-        """Give weights (B, C), and per row (B,) whether they are ill-defined.
+    def combine(self, activations: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
+        """Give maps (B, h, w), 0 or more, and per row (B,) whether they are ill-defined.
 
         Both arguments are float64 (B, C, h, w). NaN gives NaN.
         """
@@ -110,10 +117,28 @@ class ClassActivation(Method):
         return Cost(forward=1, backward=1)
 
 
-class _ClassActivationExplainer(Explainer):
-    """Explains batches of images; the block is found once."""
+@dataclass(frozen=True)
+class ChannelWeighted(ClassActivation):
+    """A method whose maps are m = ReLU(Σ w_k A_k): a channel weighs the same in every pixel."""
 
-    def __init__(self, method: ClassActivation, classifier: Classifier, compute: Compute) -> None:
+    @staticmethod
+    @abstractmethod
+    def weigh(activations: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
+        """Give weights (B, C), and per row (B,) whether they are ill-defined.
+
+        Both arguments are float64 (B, C, h, w). NaN gives NaN.
+        """
+
+    def combine(self, activations: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the positive part of the weighted sum; see ``ClassActivation.combine``."""
+        weights, doubtful = self.weigh(activations, gradients)
+        return (weights[:, :, None, None] * activations).sum(dim=1).relu(), doubtful
+
+
+class BlockExplainer(Explainer):
+    """Explains batches of images by a block's activations; the block is found once."""
+
+    def __init__(self, method: BlockMethod, classifier: Classifier, compute: Compute) -> None:
         super().__init__(classifier, compute)
         self._method = method
         self._block = cache(self._at_size)
@@ -130,31 +155,61 @@ class _ClassActivationExplainer(Explainer):
             for start in range(0, len(images), rows):
                 chunk = slice(start, start + rows)
                 with _capturing(name, module) as captured:
-                    scores = self.classifier(self.compute.place(_padded(images[chunk], rows)))
+                    scores = self.classifier(self.compute.place(padded(images[chunk], rows)))
                     default = self._method.block is None
                     activations = captured.read if default else captured.own
                     if activations is None:
                         raise ModelError(
                             f"block {name} is not used by the network: name another one"
                         )
-                    found += self._weighed(scores, activations, labels[chunk], size)
+                    layout = (
+                        None if default else layout_of(name, activations, self.classifier, size)
+                    )
+                    found += self.combined(
+                        images[chunk], scores, activations, layout, labels[chunk]
+                    )
         return found
 
     def _at_size(self, size: tuple[int, int]) -> tuple[str, nn.Module]:
         return explained_block(self.classifier, self._method.block, image_size=size)
 
-    def _weighed(
+    @abstractmethod
+    def combined(
         self,
+        images: Tensor,
         scores: Tensor,
         activations: Tensor,
+        layout: Layout | None,
         labels: Sequence[Sequence[int]],
-        size: tuple[int, int],
+    ) -> list[list[RawMap]]:
+        """Give the maps of a batch's first images, those whose labels are asked.
+
+        ``scores`` (B, labels) were made of ``activations``, as the block gives them, and can be
+        differentiated for them; ``layout`` says how these lie, None for (B, C, h, w).
+        """
+
+
+class _ClassActivationExplainer(BlockExplainer):
+    """Differentiates each image's score for the activations."""
+
+    def __init__(self, method: ClassActivation, classifier: Classifier, compute: Compute) -> None:
+        super().__init__(method, classifier, compute)
+        self._class_activation = method
+
+    def combined(
+        self,
+        images: Tensor,
+        scores: Tensor,
+        activations: Tensor,
+        layout: Layout | None,
+        labels: Sequence[Sequence[int]],
     ) -> list[list[RawMap]]:
         """Give a batch's maps: one backward pass through the head for each image's r-th label."""
         import torch
 
+        size = (int(images.shape[2]), int(images.shape[3]))
         found: list[list[RawMap]] = [[] for _ in labels]
-        values = activations.detach().double()
+        values = read_activations(activations, layout)
         for turn in range(max(map(len, labels), default=0)):
             rows = [row for row, asked in enumerate(labels) if turn < len(asked)]
             wanted = torch.zeros_like(scores)
@@ -162,15 +217,31 @@ class _ClassActivationExplainer(Explainer):
             (gradients,) = torch.autograd.grad(
                 scores, activations, wanted, retain_graph=True, materialize_grads=True
             )
-            weights, doubtful = self._method.weigh(values, gradients.double())
-            maps = upsampled(torch.relu((weights[:, :, None, None] * values).sum(dim=1)), size)
+            slopes = read_activations(gradients, layout)
+            if layout is not None and bool(gradients.any()) and not bool(slopes.any()):
+                raise _unread(self._method.block)
+            coarse, doubtful = self._class_activation.combine(values, slopes)
+            maps = upsampled(coarse, size)
             for row in rows:
                 status = "nonpositive_denominator" if bool(doubtful[row]) else None
                 found[row].append(RawMap(maps[row], status))
         return found
 
 
-def _padded(images: Tensor, rows: int) -> Tensor:
+def read_activations(values: Tensor, layout: Layout | None) -> Tensor:
+    """Give activations, or their gradients, as float64 (B, C, h, w)."""
+    detached = values.detach()
+    return (detached if layout is None else layout.read(detached)).double()
+
+
+def _unread(block: str | None) -> ModelError:
+    return ModelError(
+        f"of the tokens of block {block} the head reads the class token alone, so the patches have "
+        "no gradient: name a module before the last attention, such as the last block's norm1"
+    )
+
+
+def padded(images: Tensor, rows: int) -> Tensor:
     """Images (N, …) with rows of zeros up to ``rows``: the one batch shape."""
     import torch
 

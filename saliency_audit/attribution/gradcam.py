@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from saliency_audit.attribution.class_activation import ClassActivation
+from saliency_audit.attribution.class_activation import ChannelWeighted
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @dataclass(frozen=True)
-class GradCam(ClassActivation):
+class GradCam(ChannelWeighted):
     """Grad-CAM (Selvaraju et al. 2017, Eqs 1 and 2) of the score before softmax or sigmoid.
 
     w_k = mean over pixels of ∂y/∂A_k; m = ReLU(Σ_k w_k A_k), scaled up bilinearly.

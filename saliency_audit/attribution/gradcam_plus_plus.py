@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from saliency_audit.attribution.class_activation import ClassActivation
+from saliency_audit.attribution.class_activation import ChannelWeighted
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @dataclass(frozen=True)
-class GradCamPlusPlus(ClassActivation):
+class GradCamPlusPlus(ChannelWeighted):
     """Grad-CAM++ (Chattopadhyay et al. 2018, Eq 19) of the score before softmax or sigmoid.
 
     With Y = exp(y), the derivatives of Eq 19 are powers of g = ∂y/∂A_k times Y, which cancels:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from saliency_audit.attribution.method import Explainer, RawMap
+from saliency_audit.attribution.method import Cost, Explainer, RawMap
 from saliency_audit.attribution.orthogonal import Design
 from saliency_audit.attribution.perturbation import Perturbation, PerturbationExplainer
 from saliency_audit.attribution.scores import Score, explained_scores
@@ -47,14 +47,14 @@ class Lime(Perturbation):
 
     ``samples``: perturbed images per image, 1 or more (all 2^S of S superpixels, if those are
     fewer); ``design``: how they are drawn, ``independent`` as in the paper and the package, or
-    ``orthogonal`` (see ``surrogate``), which reaches the same error with fewer; ``seed``: 0 or
-    more; ``score``: ``probability`` as in the paper, or ``logit``;
-    ``kernel_width``: above 0; ``alpha``: penalty of the regression, 0 or more;
+    ``orthogonal`` (see ``surrogate``), which reaches the same error with fewer, and draws as many
+    more as make its last block whole; ``seed``: 0 or more; ``score``: ``probability`` as in the
+    paper, or ``logit``; ``kernel_width``: above 0; ``alpha``: penalty of the regression, 0 or more;
     ``segmentation_size``: shorter side in pixels at which superpixels are found, at least;
     ``kernel_size``, ``max_dist``, ``ratio``: of quickshift.
     """
 
-    #: As near to the limit as 1,000 independent ones.
+    #: In whole blocks as near to the limit as 1,000 independent ones.
     samples: Count = 333
     design: Design = "orthogonal"
     seed: Seed = 0
@@ -71,11 +71,13 @@ class Lime(Perturbation):
         """How many samples, of which superpixels, and how they are weighed.
 
         >>> Lime().words
-        '333 orthogonal samples of the probability, kernel width 0.25, ridge penalty 1; superpixels
-        by quickshift at 224 pixels, kernel 4, distance 200, ratio 0.2; seed 0'
+        '333 orthogonal samples or more, in whole blocks, of the probability, kernel width 0.25,
+        ridge penalty 1; superpixels by quickshift at 224 pixels, kernel 4, distance 200, ratio 0.2;
+        seed 0'
         """
+        blocks = " or more, in whole blocks," if self.design == "orthogonal" else ""
         return (
-            f"{self.samples:,} {self.design} samples of the {self.score}, kernel width "
+            f"{self.samples:,} {self.design} samples{blocks} of the {self.score}, kernel width "
             f"{self.kernel_width:g}, ridge penalty {self.alpha:g}; superpixels by quickshift at "
             f"{self.segmentation_size} pixels, kernel {self.kernel_size:g}, distance "
             f"{self.max_dist:g}, ratio {self.ratio:g}; seed {self.seed}"
@@ -105,6 +107,10 @@ class Lime(Perturbation):
     ) -> Explainer:
         """See ``Method.explainer``. Superpixels of images that come next are found beside."""
         return _LimeExplainer(self, classifier, compute)
+
+    def cost(self) -> Cost:
+        """Count a forward pass per sample, shared; the last block and few superpixels change it."""
+        return Cost(forward=self.samples, backward=0, forward_exact=False)
 
     def explain_segments(
         self,

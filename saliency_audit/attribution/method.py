@@ -47,6 +47,7 @@ class Cost:
     forward: int | None
     backward: int | None
     forward_shared: bool = True
+    forward_exact: bool = True
 
 
 class Explainer(ABC):

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saliency_audit.attribution.method import Cost
+from saliency_audit.attribution.path_attribution import Attribute
 from saliency_audit.attribution.seeds import global_seed, legacy_seed
-from saliency_audit.attribution.shap import Attribute, ExpectedGradients
+from saliency_audit.attribution.shap import ExpectedGradients
 
 if TYPE_CHECKING:
     from torch import Tensor

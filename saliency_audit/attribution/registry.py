@@ -25,7 +25,15 @@ from saliency_audit.parameters import build, parameter_defaults, parameter_types
 METHODS: Mapping[str, str] = {
     "gradcam": "saliency_audit.attribution.gradcam:GradCam",
     "gradcam_plus_plus": "saliency_audit.attribution.gradcam_plus_plus:GradCamPlusPlus",
+    "hirescam": "saliency_audit.attribution.hirescam:HiResCam",
+    "layercam": "saliency_audit.attribution.layercam:LayerCam",
+    "xgradcam": "saliency_audit.attribution.xgradcam:XGradCam",
+    "scorecam": "saliency_audit.attribution.scorecam:ScoreCam",
+    "attention_rollout": "saliency_audit.attribution.attention_rollout:AttentionRollout",
+    "attention_relevance": "saliency_audit.attribution.attention_relevance:AttentionRelevance",
     "shap": "saliency_audit.attribution.shap:Shap",
+    "integrated_gradients": ("saliency_audit.attribution.integrated_gradients:IntegratedGradients"),
+    "smoothgrad": "saliency_audit.attribution.smoothgrad:SmoothGrad",
     "lime": "saliency_audit.attribution.lime:Lime",
     "rise": "saliency_audit.attribution.rise:Rise",
 }

@@ -5,19 +5,22 @@ The values are those of Lundberg and Lee 2017, the estimate is that of Erion et 
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from saliency_audit.attribution.method import Cost, Explainer, Method, RawMap, background_of
+from saliency_audit.attribution.method import Cost
+from saliency_audit.attribution.path_attribution import (
+    Attribute,
+    PathAttribution,
+    Sign,
+    path_sums,
+)
 from saliency_audit.attribution.quasi_random import line_points
 from saliency_audit.attribution.seeds import generator
-from saliency_audit.compute import evaluating
 from saliency_audit.ranges import Count, Seed
 
 if TYPE_CHECKING:
@@ -26,26 +29,16 @@ if TYPE_CHECKING:
     from saliency_audit.compute import Compute
     from saliency_audit.models.classifier import Classifier
 
-#: From an image (3, H, W) on the device, its labels and its key, to signed attributions
-#: (labels, 3, H, W) and the image's own scores (labels,), both float64.
-Attribute = Callable[
-    ["Tensor", Sequence[int], str], tuple[NDArray[np.float64], NDArray[np.float64]]
-]
-#: ``positive``: evidence for the label; ``absolute``: evidence of either sign.
-Sign = Literal["positive", "absolute"]
-
 
 @dataclass(frozen=True)
-class ExpectedGradients(Method):
-    """A method whose attributions add up to the score minus its mean over the background.
+class ExpectedGradients(PathAttribution):
+    """Gradients on random paths: φ adds up to the score minus its mean over the background.
 
     ``samples``: random paths per image, 1 or more; ``sign``: ``positive`` maps max(Σ_c φ_c, 0),
     ``absolute`` maps the mean of |φ_c| over the channels; ``seed``: 0 or more. ``as_given``:
     whether it calls the classifier as it is, not made ready ``for_inference``.
     """
 
-    name: ClassVar[str]
-    as_given: ClassVar[bool] = False
     samples: Count = 200
     sign: Sign = "positive"
     seed: Seed = 0
@@ -54,84 +47,6 @@ class ExpectedGradients(Method):
     def words(self) -> str:
         """How many paths, and which evidence the map shows."""
         return f"{self.samples:,} random paths per image, {self.evidence}, seed {self.seed}"
-
-    @property
-    def evidence(self) -> str:
-        """Which evidence the map shows."""
-        return "evidence for the label" if self.sign == "positive" else "evidence of either sign"
-
-    @property
-    def needs_background(self) -> bool:
-        """That it does: attributions are against it."""
-        return True
-
-    @abstractmethod
-    def attributor(self, classifier: Classifier, baselines: Tensor, compute: Compute) -> Attribute:
-        """Give what computes signed attributions; ``baselines`` (K, 3, H, W) on the device."""
-
-    def explainer(
-        self, classifier: Classifier, *, compute: Compute, background: Tensor | None = None
-    ) -> Explainer:
-        """See ``Method.explainer``. Maps have a completeness."""
-        return _ExpectedGradientsExplainer(self, classifier, compute, background)
-
-
-class _ExpectedGradientsExplainer(Explainer):
-    """Explains one image after the other; the background's scores are computed once."""
-
-    def __init__(
-        self,
-        method: ExpectedGradients,
-        classifier: Classifier,
-        compute: Compute,
-        background: Tensor | None,
-    ) -> None:
-        super().__init__(classifier, compute)
-        self._method = method
-        self._background = background
-        self._ready = cache(self._at_size)
-
-    def maps(
-        self, images: Tensor, labels: Sequence[Sequence[int]], keys: Sequence[str]
-    ) -> list[list[RawMap]]:
-        """Explain labels of images."""
-        background_of(self._method.name, images, self._background)
-        if len(images) == 0:
-            return []
-        classifier, attribute, expected = self._ready((int(images.shape[2]), int(images.shape[3])))
-        found: list[list[RawMap]] = []
-        with evaluating(classifier):
-            for image, asked, key in zip(images.to(self.compute.device), labels, keys, strict=True):
-                if not asked:
-                    found.append([])
-                    continue
-                attributions, scores = attribute(image, asked, key)
-                gains = scores - expected[list(asked)]
-                found.append(
-                    [
-                        attributed(phi, self._method.sign, float(gain))
-                        for phi, gain in zip(attributions, gains, strict=True)
-                    ]
-                )
-        return found
-
-    def _at_size(self, size: tuple[int, int]) -> tuple[Classifier, Attribute, NDArray[np.float64]]:
-        """Give the classifier, what attributes, and the background's mean scores (labels,)."""
-        import torch
-
-        from saliency_audit.models.inference import for_inference
-
-        assert self._background is not None  # background_of has checked it
-        baselines = self._background.to(self.compute.device)
-        ready = (
-            self.classifier
-            if self._method.as_given
-            else for_inference(self.classifier, self.compute, size)
-        )
-        with evaluating(ready), torch.no_grad():
-            expected = self.compute.call(ready, baselines).double().mean(dim=0)
-        attribute = self._method.attributor(ready, baselines, self.compute)
-        return ready, attribute, np.asarray(expected.cpu().numpy())
 
 
 @dataclass(frozen=True)
@@ -164,29 +79,13 @@ class Shap(ExpectedGradients):
 
     def attributor(self, classifier: Classifier, baselines: Tensor, compute: Compute) -> Attribute:
         """Give what computes expected gradients, in batches of paths that all labels share."""
-        import torch
 
         def attribute(
             image: Tensor, labels: Sequence[int], key: str
         ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-            total = torch.zeros(
-                (len(labels), *image.shape), dtype=torch.float64, device=compute.device
-            )
-            own = torch.empty(0)
-            for points, steps in self._paths(image, baselines, key, compute.batch):
-                points.requires_grad_()
-                with torch.enable_grad():
-                    scores = compute.call(classifier, points)
-                    for row, label in enumerate(labels):
-                        (gradients,) = torch.autograd.grad(
-                            scores[:, label].sum(),
-                            points,
-                            retain_graph=row < len(labels) - 1,
-                            materialize_grads=True,
-                        )
-                        total[row] += (gradients * steps).double().sum(dim=0)
-                own = scores[-1, list(labels)].detach().double()
-            return (total / self.samples).cpu().numpy(), own.cpu().numpy()
+            paths = self._paths(image, baselines, key, compute.batch)
+            total, own = path_sums(classifier, labels, paths, compute)
+            return total / self.samples, own
 
         return attribute
 
@@ -239,24 +138,3 @@ class Shap(ExpectedGradients):
         The background's own forward passes, once per explainer, are not counted.
         """
         return Cost(forward=self.samples + 1, backward=self.samples + 1)
-
-
-def attributed(phi: NDArray[np.float64], sign: Sign, gain: float) -> RawMap:
-    """Make a map of signed attributions (3, H, W), with its completeness against ``gain``.
-
-    >>> phi = np.array([[[1.0]], [[-3.0]], [[1.0]]])
-    >>> attributed(phi, "positive", 0.0).values.tolist(), attributed(phi, "positive", -2.0)
-    ([[0.0]], RawMap(values=array([[0.]]), status=None, completeness=1.0))
-    """
-    return RawMap(signed_map(phi, sign), completeness=float(phi.sum()) - gain)
-
-
-def signed_map(phi: NDArray[np.float64], sign: Sign) -> NDArray[np.float64]:
-    """Make a non-negative map (H, W) of signed attributions (C, H, W).
-
-    >>> signed_map(np.array([[[2.0]], [[-1.0]]]), "absolute").tolist()
-    [[1.5]]
-    """
-    if sign == "absolute":
-        return np.asarray(np.abs(phi).mean(axis=0))
-    return np.asarray(np.maximum(phi.sum(axis=0), 0.0))

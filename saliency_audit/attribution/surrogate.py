@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from saliency_audit.attribution.orthogonal import orthogonal_block
+from saliency_audit.attribution.orthogonal import hadamard, orthogonal_block
 
 
 def designs(
@@ -35,10 +35,11 @@ def orthogonal_designs(
     """Give which superpixels are visible, in arrays (at most ``rows``, superpixels), in blocks.
 
     The first row shows all. The others are those of ``orthogonal_block``, each of which tells the
-    superpixels' own effects apart from each other and from what pairs of them do.
+    superpixels' own effects apart from each other and from what pairs of them do. That holds of
+    whole blocks, so there are ``whole_blocks`` rows, ``samples`` or more.
 
-    >>> first, second = orthogonal_designs(9, 5, np.random.default_rng(0), 8)
-    >>> bool(first[0].all()), bool((first[1] == ~first[2]).all()), len(second)
+    >>> first, second, third = orthogonal_designs(9, 5, np.random.default_rng(0), 8)
+    >>> bool(first[0].all()), bool((first[1] == ~first[2]).all()), len(third)
     (True, True, 1)
     """
 
@@ -47,9 +48,21 @@ def orthogonal_designs(
         while True:
             yield from orthogonal_block(superpixels, random)
 
-    drawn = islice(single(), samples)
+    drawn = islice(single(), whole_blocks(samples, superpixels))
     while part := list(islice(drawn, rows)):
         yield np.stack(part)
+
+
+def whole_blocks(samples: int, superpixels: int) -> int:
+    """Give the rows of an orthogonal design of ``samples`` or more: one, and blocks that are whole.
+
+    A block has 2·2^⌈log₂ S⌉ rows of S superpixels.
+
+    >>> [whole_blocks(333, superpixels) for superpixels in (20, 64, 65, 196, 257)]
+    [385, 385, 513, 513, 1025]
+    """
+    block = 2 * len(hadamard(superpixels))
+    return 1 + -(-(samples - 1) // block) * block
 
 
 def all_designs(superpixels: int, rows: int) -> Iterator[NDArray[np.bool_]]:

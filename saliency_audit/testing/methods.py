@@ -429,7 +429,7 @@ def _costs_are_counted(trial: MethodTrial) -> None:
 
     classifier.register_forward_hook(count)
     trial.explain(range(images), [[0, 1]] * images, classifier=classifier, compute=Compute(batch=1))
-    if cost.forward is not None:
+    if cost.forward is not None and cost.forward_exact:
         said = images * cost.forward * (1 if cost.forward_shared else labels)
         once = len(trial.images) if trial.build().needs_background else 0
         require(

@@ -25,6 +25,7 @@ from saliency_audit.attribution.surrogate import (
     designs,
     orthogonal_designs,
     proximity,
+    whole_blocks,
 )
 from saliency_audit.compute import Compute
 from saliency_audit.errors import ParameterError
@@ -231,10 +232,50 @@ def test_orthogonal_designs_begin_with_all_and_do_not_depend_on_rows(samples, su
         )
         for size in (rows, 1)
     )
-    assert found.shape == (samples, superpixels)
+    assert len(found) == whole_blocks(samples, superpixels) >= samples
     assert found[0].all()
     np.testing.assert_array_equal(found, alone)
-    np.testing.assert_array_equal(found[1:-1:2][: (samples - 1) // 2], ~found[2::2])
+    np.testing.assert_array_equal(found[1::2], ~found[2::2])
+    # Blocks are whole: any two superpixels are visible together in a quarter of the rows.
+    together = found[1:].T.astype(int) @ found[1:]
+    expected = np.full(together.shape, (len(found) - 1) // 4)
+    np.fill_diagonal(expected, (len(found) - 1) // 2)
+    np.testing.assert_array_equal(together, expected)
+
+
+@pytest.mark.parametrize("superpixels", [2, 33, 64, 65, 196, 250])
+def test_a_block_is_twice_the_next_power_of_two(superpixels):
+    block = 2 * 2 ** int(np.ceil(np.log2(superpixels)))
+    for samples in (2, 333, 1000):
+        rows = whole_blocks(samples, superpixels)
+        assert (rows - 1) % block == 0
+        assert samples <= rows < samples + block
+    assert whole_blocks(1, superpixels) == 1
+
+
+def test_many_superpixels_are_as_near_the_limit_as_1000_independent_samples():
+    """Of a smooth score with products of neighbours in it, at 196 superpixels, by default rows."""
+    random = np.random.default_rng(0)
+    own, pairs = random.normal(size=196), random.normal(size=195)
+
+    def found(design: str, samples: int, seed: int) -> np.ndarray:
+        lime = Lime(samples=samples, design=design, seed=seed)
+        ridge = WeightedRidge(196, 1, lime.alpha)
+        for visible in lime._designs(196, "key", 64):
+            signs = visible * 2.0 - 1
+            f = np.tanh((signs @ own + (signs[:, 1:] * signs[:, :-1]) @ pairs) / 14)
+            ridge.add(visible * 1.0, f[:, None], proximity(visible, lime.kernel_width))
+        weights = np.maximum(ridge.coefficients()[:, 0], 0)
+        return weights / weights.max()
+
+    limit = found("independent", 60000, 99)
+    distance = {
+        design: np.mean(
+            [np.sqrt(((found(design, n, seed) - limit) ** 2).mean()) for seed in range(3)]
+        )
+        for design, n in (("orthogonal", Lime().samples), ("independent", 1000))
+    }
+    assert distance["orthogonal"] <= distance["independent"]
 
 
 def test_one_orthogonal_block_finds_what_a_superpixel_does_in_any_company(of_function, compute):

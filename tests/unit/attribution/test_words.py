@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import pytest
@@ -11,7 +12,11 @@ from saliency_audit.attribution.registry import METHODS, REFERENCES, method_from
 from saliency_audit.parameters import parameter_types
 
 #: What must stand beside a parameter for it to be changed.
-BESIDE = {"visible": {"design": "independent"}, "score": {"estimator": "centred"}}
+BESIDE = {
+    "visible": {"design": "independent"},
+    "score": {"estimator": "centred"},
+    "parameters": {"of": "gradcam"},
+}
 
 
 def another(wanted, value):
@@ -22,6 +27,8 @@ def another(wanted, value):
         return next(option for option in typing.get_args(wanted) if option != value)
     if wanted is int:
         return value + 1
+    if typing.get_origin(wanted) is Mapping:
+        return {"block": "layer4"}
     return value / 2 if wanted is float else "layer4"
 
 
