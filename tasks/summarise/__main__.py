@@ -40,7 +40,7 @@ def run(context: Context, audit: str) -> None:
     cohort = read_cohort(audit)
     description = read_json(places.predict(audit) / "audit.json")
     write_summary(folder / "summary.json", _summary(scope, description, cohort))
-    keys = choose_examples(counted(cohort), scope.report)
+    keys = choose_examples(counted(cohort), scope.report) if scope.methods else set()
     write_gallery(folder / "gallery.parquet", scope, keys, description["size"])
     write_profile(folder / "profile.json", profile_to_json(profile_audit(scope, description)))
 
