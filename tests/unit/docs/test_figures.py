@@ -113,18 +113,10 @@ STATED = [
         rf"LIME found fewer than {N} regions",
         of("saliency_audit.attribution.lime", "ENOUGH_SUPERPIXELS"),
     ),
-    Stated(
-        "definitions", r"cut in (\d).\d cells \(`agreement.grid`\)", lambda: xaimed().grid
-    ),
-    Stated(
-        "definitions", r"cut in \d.(\d) cells \(`agreement.grid`\)", lambda: xaimed().grid
-    ),
-    Stated(
-        "definitions", rf"0 … {N} for the paper's", lambda: len(xaimed().methods)
-    ),
-    Stated(
-        "definitions", rf"for the paper's {N} \(", lambda: len(xaimed().methods)
-    ),
+    Stated("definitions", r"cut in (\d).\d cells \(`agreement.grid`\)", lambda: xaimed().grid),
+    Stated("definitions", r"cut in \d.(\d) cells \(`agreement.grid`\)", lambda: xaimed().grid),
+    Stated("definitions", rf"0 … {N} for the paper's", lambda: len(xaimed().methods)),
+    Stated("definitions", rf"for the paper's {N} \(", lambda: len(xaimed().methods)),
     Stated("definitions", rf"top lists in {N} % of images", lambda: 100 * chance_of_three()),
     Stated("definitions", rf"background image, averaged over {N} points", of_method("shap")),
     Stated("definitions", rf"{N} times a random half of them", of_method("lime")),

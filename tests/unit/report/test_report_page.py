@@ -252,7 +252,7 @@ def all_maps(status):
         ({"methods": ("gradcam",)}, "no agreement is claimed"),
         (
             {"not_applicable": dict.fromkeys(("gradcam", "shap", "lime", "rise"), "no")},
-            "(not applicable)",
+            "are not applicable to this network",
         ),
         ({"accuracy": 1.0, "seed": 1}, "c_IoU"),
         ({"segmenter_sees": False}, "No: c_IoU is 0 for every prediction"),

@@ -85,7 +85,11 @@ def spoil(tree, path, value):
         ("measures", None, "lacks the key measures"),
         ("predict/splits", [], "splits is empty"),
         ("agreement/methods", ["lime", "other"], "agreement: preset is xaimed"),
-        ("agreement", {"preset": None, "methods": ["lmie"]}, "agreement.methods.*did you mean lime"),
+        (
+            "agreement",
+            {"preset": None, "methods": ["lmie"]},
+            "agreement.methods.*did you mean lime",
+        ),
         ("audits/phantom_skin-cnn/methods", ["gradcamm"], "methods.gradcamm: did you mean gradcam"),
         ("audits/phantom_skin-cnn/methods", [], "methods is empty"),
         ("audits/phantom_skin-cnn/dataset", "phantom_skim", "did you mean phantom_skin"),
