@@ -40,11 +40,6 @@ class Outcome:
     reason: str = ""
 
 
-def write_asked(audit: str, method: str, asked: Asked) -> None:
-    """Write what an audit asks of a method."""
-    write_json(places.scope_of_method(audit, method), asdict(asked))
-
-
 def read_asked(audit: str, method: str) -> Asked:
     """Read what an audit asks of a method; raises DataError where that is not written."""
     found = read_json(places.scope_of_method(audit, method))

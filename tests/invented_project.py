@@ -18,7 +18,7 @@ from saliency_audit.measures.top_fraction import tie_share
 from saliency_audit.progress import silent
 from tasks import places
 from tasks.artifacts import write_json, write_table
-from tasks.pairs import Asked, Outcome, PairStatus, write_asked, write_outcome
+from tasks.pairs import Asked, Outcome, PairStatus, write_outcome
 from tasks.params import Parameters
 from tasks.stage import Context
 from tasks.stages import gates
@@ -350,7 +350,7 @@ class Project:
             reason = self.not_applicable.get(method, "")
             status = PairStatus.NOT_APPLICABLE if reason else PairStatus.EXPLAINED
             self._maps(audit, method, [] if reason else explained, of_id)
-            write_asked(audit, method, Asked(True))
+            write_json(places.scope_of_method(audit, method), asdict(Asked(True)))
             write_outcome(audit, method, Outcome(status, reason))
 
     def _predictions(self, ids, groups, owned, splits, rng):

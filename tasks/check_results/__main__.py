@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from saliency_audit.labelling import MaskKind
 from tasks import places
 from tasks.artifacts import read_json
@@ -28,7 +30,10 @@ def run(context: Context, audit: str) -> None:
     measured = Measured(audit, kind, methods, sizes, grid, tolerance)
     cells = Cells.read(audit, grid)
     means = own_means(audit, description["size"], methods, cells)
-    sets = {"all": methods, "paper": [name for name in agreement.methods if name in methods]}
+    sets: dict[str, Sequence[str]] = {
+        "all": methods,
+        "paper": [name for name in agreement.methods if name in methods],
+    }
     facts = [
         score_facts(measured),
         stray_facts(audit, methods),

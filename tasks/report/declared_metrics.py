@@ -93,6 +93,12 @@ CLASSIFICATION: tuple[Metric[Classification], ...] = (
 #: Of a set of methods that vote, over the counted images and labels.
 AGREEMENT: tuple[Metric[OfSet], ...] = (
     Metric(
+        "methods",
+        lambda found: found.n,
+        "methods of the set that explain the audit: n",
+        ("valid_methods",),
+    ),
+    Metric(
         "n",
         lambda found: found.rows,
         "count of images and labels in which three methods or more can vote",

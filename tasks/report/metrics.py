@@ -89,7 +89,6 @@ def _agreement(audit: AuditSummary) -> dict[str, Any]:
     return {
         name: {
             **({} if found.status == "ok" else {"status": found.status}),
-            "methods": found.n,
             **{metric.key: metric.take(found) for metric in AGREEMENT},
         }
         for name, found in audit.numbers.agreement.sets.items()

@@ -9,7 +9,8 @@ import pytest
 
 TINY, VIT = "phantom_skin-tiny", "phantom_skin-vit"
 MODEL = """
-architecture: timm:vit_tiny_patch16_224
+architecture: timm:test_vit
+input_size: [160, 160]
 train:
   epochs: 1
 """
