@@ -247,6 +247,11 @@ def _making(inputs: Inputs) -> Facts:
     for audit in inputs.audits:
         items.append((f"training of {audit.model}", training_in_words(audit.numbers.model)))
     items += [(spell(method), said) for method, said in making.methods.items()]
+    items += [
+        (f"block of {audit.model}", f"{making.blocks[audit.audit]}, in place of the method's")
+        for audit in inputs.audits
+        if audit.audit in making.blocks
+    ]
     seed = making.measures.control_seed
     items.append(("explanation", f"the highest {percent(inputs.kept)}; controls with seed {seed}"))
     for drawn in [audit.numbers.parameters for audit in inputs.audits[:1]]:
