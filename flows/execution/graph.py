@@ -116,7 +116,7 @@ def _code_changes(root: Path) -> dict[str, str]:
 
 def _scope_changes(root: Path) -> dict[str, str]:
     """Say what stage ``scope`` is about to change in its files and folders, by their names."""
-    changes = {}
+    changes: dict[str, str] = {}
     for path, content in scope.files(params.read_tree(root / places.PARAMS)).items():
         former = read_json(root / path) if (root / path).is_file() else content
         if dict(former) != content:
