@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from saliency_audit.errors import AuditError, ModelError
+from saliency_audit.attribution.passage import check_passage
+from saliency_audit.errors import AuditError, ModelError, NotApplicable
 from saliency_audit.naming import hint
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def explained_block(
     ``bn2:input`` (the output of ``bn2`` has negative sums, of which Grad-CAM++ makes nothing).
     ``last_conv2d`` for the last convolution itself; any other name is a module of
     ``classifier.network``. ``image_size``: (H, W) in pixels of the images, for networks that take
-    no other. Raises ModelError where there is no such block (a transformer) or no such module.
+    no other. Raises ModelError where there is no such module, NotApplicable where there is no such
+    block (a transformer) or none that speaks for the network (an ensemble).
 
     >>> from torch import nn
     >>> from saliency_audit.labelling import Labelling
@@ -90,7 +92,9 @@ def explained_block(
     block = _outermost(calls, last, size)
     if _reads_tokens(calls[block + 1 :]):
         raise _no_block()
-    return _last_rectified(calls, block)
+    found, module = _last_rectified(calls, block)
+    check_passage(classifier, found, module, size, of_input=found.endswith(INPUT))
+    return found, module
 
 
 def _named(network: nn.Module, name: str) -> nn.Module:
@@ -101,8 +105,8 @@ def _named(network: nn.Module, name: str) -> nn.Module:
     return modules[name]
 
 
-def _no_block() -> ModelError:
-    return ModelError(
+def _no_block() -> NotApplicable:
+    return NotApplicable(
         "the network has no convolutional block whose output keeps the image's layout, so Grad-CAM "
         "and its kin cannot explain it: name a module with `block`, or use shap, lime or rise"
     )

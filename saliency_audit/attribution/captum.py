@@ -28,7 +28,7 @@ from saliency_audit.attribution.path_attribution import Sign
 from saliency_audit.attribution.scores import Score, explained_scores
 from saliency_audit.attribution.seeds import global_seed, legacy_seed
 from saliency_audit.compute import evaluating
-from saliency_audit.errors import ModelError, ParameterError
+from saliency_audit.errors import ModelError, NotApplicable, ParameterError
 from saliency_audit.naming import refuse_unknown
 from saliency_audit.parameters import build, parameter_types
 from saliency_audit.ranges import Count, Seed, Text
@@ -87,8 +87,8 @@ class Captum(Method):
     ) -> Explainer:
         """See ``Method.explainer``.
 
-        A label whose score is no number has a map of NaN. Raises ModelError where captum cannot
-        explain the network.
+        A label whose score is no number has a map of NaN. Raises NotApplicable where captum
+        cannot explain the network.
         """
         return _CaptumExplainer(self, classifier, compute, background)
 
@@ -187,7 +187,7 @@ class Captum(Method):
                 AttributeError,
             ) as error:
                 said = " ".join(str(error).split()) or type(error).__name__
-                raise ModelError(
+                raise _kind_of(error)(
                     f"captum:{self.class_name} cannot explain this network ({said}): "
                     "take another method, or change its arguments"
                 ) from error
@@ -266,6 +266,12 @@ def captum_schema(name: str) -> dict[str, dict[str, object]]:
     }
 
 
+def _kind_of(error: Exception) -> type[ModelError]:
+    """Tell an error that the network causes from one of the machine, such as its memory."""
+    machine = isinstance(error, RuntimeError) and type(error) is not RuntimeError
+    return ModelError if machine else NotApplicable
+
+
 def _check_argument(name: str, value: object, default: object) -> None:
     """Raise ParameterError unless a value is of its default's type, and counts are positive."""
     if value is None or value == default:
@@ -280,11 +286,11 @@ def _check_argument(name: str, value: object, default: object) -> None:
 
 
 def _check_activations(name: str, classifier: Classifier) -> None:
-    """Raise ModelError where a network has no activation modules to hook into."""
+    """Raise NotApplicable where a network has no activation modules to hook into."""
     from torch import nn
 
     if not any(isinstance(module, nn.ReLU) for module in classifier.modules()):
-        raise ModelError(
+        raise NotApplicable(
             f"captum:{name} changes how nn.ReLU modules pass gradients back, and this network has "
             "none (it calls functions instead), so its maps would be plain gradients: take "
             "another method"

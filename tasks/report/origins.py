@@ -106,13 +106,15 @@ class Origin:
 def leaves(tree: Mapping[str, Any], key: Key = ()) -> Iterator[tuple[Key, Any]]:
     """Give the numbers of a metrics.json, each with the keys that lead to it.
 
-    >>> list(leaves({"a": {"b": 1}, "c": 2}))
+    A status is none, and neither is what has no value.
+
+    >>> list(leaves({"a": {"b": 1, "status": "not_applicable", "n": None}, "c": 2}))
     [(('a', 'b'), 1), (('c',), 2)]
     """
     for name, value in tree.items():
         if isinstance(value, Mapping):
             yield from leaves(value, (*key, name))
-        else:
+        elif isinstance(value, int | float):
             yield (*key, name), value
 
 

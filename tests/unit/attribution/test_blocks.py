@@ -9,7 +9,7 @@ from torch import nn
 
 from saliency_audit.attribution.blocks import explained_block
 from saliency_audit.attribution.gradcam import GradCam
-from saliency_audit.errors import ModelError
+from saliency_audit.errors import ModelError, NotApplicable
 from saliency_audit.labelling import Labelling
 from saliency_audit.models.architectures import build
 from saliency_audit.models.classifier import Classifier
@@ -117,13 +117,13 @@ def test_a_transformer_has_none_and_the_error_says_what_to_do(name):
         if name == "windows"
         else timm.create_model("vit_tiny_patch16_224", img_size=size, depth=2, num_classes=2)
     )
-    with pytest.raises(ModelError, match=r"no convolutional block.*shap, lime or rise"):
+    with pytest.raises(NotApplicable, match=r"no convolutional block.*shap, lime or rise"):
         explained_block(classifier_of(network, size))
 
 
 def test_a_network_without_convolutions_has_none(images, compute):
     classifier = classifier_of(nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 2)))
-    with pytest.raises(ModelError, match="no convolutional block"):
+    with pytest.raises(NotApplicable, match="no convolutional block"):
         GradCam().explain(classifier, images, [[0]] * 3, list("xyz"), compute=compute)
 
 
