@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DATASET, AUDIT = "phantom_skin", "phantom_skin-small"
 STAGES = (
     ("code",),
+    ("scope",),
     ("ingest", DATASET),
     ("split", DATASET),
     ("train_classifier", AUDIT),
@@ -54,7 +55,7 @@ def checkout(folder: Path, images: int) -> None:
     tree["methods"] = ["gradcam", "shap", "rise"]
     tree["method"]["shap"]["samples"] = 16
     tree["method"]["rise"]["samples"] = 64
-    tree["agreement"]["methods"] = ["gradcam", "rise"]
+    tree["agreement"] = {"preset": None, "methods": ["gradcam", "rise"]}
     tree["segmenter"]["epochs"] = 1
     (folder / "params.yaml").write_text(yaml.safe_dump(tree))
 

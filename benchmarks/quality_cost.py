@@ -29,6 +29,7 @@ AUDIT = "phantom_skin-cnn"
 READ = (
     f"predict/{AUDIT}/regions.parquet",
     f"cohort/{AUDIT}.parquet",
+    f"cohort/methods/{AUDIT}.parquet",
     f"apply_segx/{AUDIT}.parquet",
     f"score_segu/{AUDIT}.parquet",
     f"aggregate_agreement/{AUDIT}/cells.parquet",

@@ -11,6 +11,7 @@ from tasks.artifacts import write_table
 from tasks.audits import AgreementParameters
 from tasks.joined import JoinedRow, count_rows, join
 from tasks.maps import StoredRow
+from tasks.pairs import explaining
 from tasks.stage import Context, Stage
 from tasks.tables.agreement import AGREEMENT
 from tasks.tables.cells import CELLS
@@ -21,7 +22,7 @@ STATISTICS = ("mean", "median", "minimum", "maximum", "deviation")
 def run(context: Context, audit: str) -> None:
     """Write what each cell holds of each map, and how many methods have it among their top."""
     parameters = context.params.read("agreement", AgreementParameters)
-    methods = context.params.value("methods")
+    methods = explaining(audit, context.params.value("methods"))
     folder = places.aggregate_agreement(audit)
     total = count_rows(audit)
     with (

@@ -13,6 +13,7 @@ from tasks import places
 from tasks.artifacts import write_table
 from tasks.audits import MeasureParameters
 from tasks.joined import JoinedRow, count_rows, join
+from tasks.pairs import explaining
 from tasks.stage import Context, Stage
 from tasks.tables.localisation import LOCALISATION
 
@@ -22,7 +23,7 @@ ORDER = ("method", "masks", "saliency", "reading")
 def run(context: Context, audit: str) -> None:
     """Write the localisation of an audit's maps and of their controls."""
     parameters = context.params.read("measures", MeasureParameters)
-    methods = context.params.value("methods")
+    methods = explaining(audit, context.params.value("methods"))
     total = count_rows(audit)
     with write_table(LOCALISATION, places.apply_segx(audit)) as table:
         for done, row in enumerate(join(audit, methods), start=1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from saliency_audit.errors import ParameterError
 from saliency_audit.parameters import Checked
 from saliency_audit.ranges import (
     Count,
@@ -21,6 +22,8 @@ from saliency_audit.ranges import (
 Names = Annotated[tuple[Text, ...], Distinct()]
 #: The methods of an audit: one, at least.
 Methods = Annotated[tuple[Text, ...], Length(1), Distinct()]
+#: The methods that vote in XAIMed, and the cells per side of its grid (§3.2).
+XAIMED, XAIMED_GRID = ("lime", "rise", "gradcam", "gradcam_plus_plus"), 3
 #: Which splits are explained.
 Splits = Annotated[tuple[Literal["validation", "test"], ...], Length(1), Distinct()]
 
@@ -30,12 +33,16 @@ class Audit(Checked):
     """A dataset and a classifier.
 
     ``dataset``: a key of ``datasets``; ``classifier``: a folder of ``classifiers/``; ``images``:
-    how many images of validation and test to explain (1 or more; None for all).
+    how many images of validation and test to explain (1 or more; None for all); ``methods``: those
+    of ``methods`` at the top that are to explain it (None for all); ``block``: of the network, that
+    class activation methods explain in place of their own ``block``.
     """
 
     dataset: Text
     classifier: Text
     images: Count | None = None
+    methods: Methods | None = None
+    block: Text | None = None
 
 
 @dataclass(frozen=True)
@@ -71,11 +78,22 @@ class MeasureParameters(Checked):
 class AgreementParameters(Checked):
     """How the methods' agreement is counted (XAIMed §3.2).
 
-    ``grid``: cells per side (2 or more); ``methods``: those that vote in the paper's count.
+    ``preset``: ``xaimed`` for the paper's four methods on its 3×3 grid, or None for one's own:
+    ``grid``, cells per side (2 or more), and ``methods``, those that vote.
     """
 
-    grid: Annotated[int, Interval(ge=2)] = 3
-    methods: Names = ("lime", "rise", "gradcam", "gradcam_plus_plus")
+    preset: Literal["xaimed"] | None = "xaimed"
+    grid: Annotated[int, Interval(ge=2)] = XAIMED_GRID
+    methods: Names = XAIMED
+
+    def __post_init__(self) -> None:
+        """Check that the preset is what it says; raises ParameterError."""
+        super().__post_init__()
+        if self.preset is not None and (self.grid, set(self.methods)) != (XAIMED_GRID, set(XAIMED)):
+            raise ParameterError(
+                f"preset is {self.preset}, which is {', '.join(XAIMED)} on a grid of "
+                f"{XAIMED_GRID}: leave grid and methods out, or set preset to null"
+            )
 
 
 @dataclass(frozen=True)

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from saliency_audit.errors import DataError
 from tasks import places
 from tasks.artifacts import read_columns, read_json, read_rows, write_table
 from tasks.maps import check_methods
+from tasks.pairs import PairStatus, explaining, read_outcome
 from tasks.stage import Context, Stage
 from tasks.tables.cohort import COHORT
+from tasks.tables.methods import METHODS
 from tasks.tables.predictions import PREDICTIONS
 from tasks.tables.saliency import saliency
 
 
 def run(context: Context, audit: str) -> None:
-    """Write the cohort of an audit; a row that one method cannot map is out for all."""
-    methods = context.params.value("methods")
-    check_methods(audit, methods)
+    """Write the cohort of an audit; a row that one method cannot map is out for all.
+
+    A method that explains none of the audit's rows keeps none out.
+    """
     size = read_json(places.predict(audit) / "audit.json")["size"]
+    _write_methods(audit, context.params.value("methods"), size)
+    methods = explaining(audit, context.params.value("methods"))
     faulty: dict[tuple[str, str], list[str]] = defaultdict(list)
     mapped: dict[str, set[tuple[str, str]]] = {}
     for method in methods:
@@ -43,6 +50,22 @@ def run(context: Context, audit: str) -> None:
                         "they belong to other predictions; run `saliency-audit run`"
                     )
                 table.write(_row(row, faulty[key]))
+
+
+def _write_methods(audit: str, methods: Sequence[str], size: Sequence[int]) -> None:
+    """Write which methods explain the audit; a fault where a table of maps says otherwise."""
+    check_methods(audit, methods)
+    with write_table(METHODS, places.cohort_methods(audit)) as table:
+        for method in sorted(methods):
+            outcome = read_outcome(audit, method)
+            path = places.explain(audit) / f"{method}.parquet"
+            maps = read_columns(path, saliency(*size), ["label"]).num_rows
+            if maps and outcome.status is not PairStatus.EXPLAINED:
+                raise DataError(
+                    f"{path} has {maps} maps, and {path.with_suffix('.json')} says "
+                    f"{outcome.status}: delete both and run `saliency-audit run`"
+                )
+            table.write({"method": method, **asdict(outcome), "maps": maps})
 
 
 def _row(row: dict[str, Any], faulty: list[str]) -> dict[str, Any]:
@@ -70,7 +93,10 @@ STAGE = Stage(
     ("audit",),
     ("methods",),
     run,
-    tables={"data/cohort/<audit>.parquet": "tasks.tables.cohort:COHORT"},
+    tables={
+        "data/cohort/<audit>.parquet": "tasks.tables.cohort:COHORT",
+        "data/cohort/methods/<audit>.parquet": "tasks.tables.methods:METHODS",
+    },
 )
 
 if __name__ == "__main__":

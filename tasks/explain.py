@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from saliency_audit.attribution.maps import StoredMap, quantise
 from saliency_audit.attribution.method import Explainer, Method
@@ -20,26 +19,50 @@ from saliency_audit.attribution.registry import (
     method_from_parameters,
     method_kind,
     method_plugin,
+    with_block,
 )
 from saliency_audit.compute import Compute
 from saliency_audit.datasets.encoding import decode_image
-from saliency_audit.models.training import as_pixels
+from saliency_audit.errors import NotApplicable
 from tasks import places
-from tasks.artifacts import file_sha256, read_columns, read_rows, write_table
+from tasks.artifacts import file_sha256, read_columns, read_json, read_rows, write_table
 from tasks.map_store import MapStore, map_store
-from tasks.models import load_classifier
+from tasks.pairs import Outcome, PairStatus, read_asked, write_outcome
 from tasks.pins import check_pin
 from tasks.stage import Context, Stage
 from tasks.tables.chosen import CHOSEN
 from tasks.tables.saliency import saliency
 
-#: Artifacts of a training that say how it went, and decide no map.
-RECORDS = ("model.json", "history.parquet")
+if TYPE_CHECKING:
+    import torch
 
 
 def run(context: Context, audit: str, method: str) -> None:
-    """Write the maps of one method for an audit."""
-    parameters = context.params.value(f"method.{method}")
+    """Write the maps of one method for an audit; none where it cannot explain the network."""
+    asked = read_asked(audit, method)
+    if not asked.asked:
+        outcome = Outcome(PairStatus.NOT_ASKED, f"audits.{audit}.methods leaves it out")
+        _leave_out(audit, method, outcome)
+        return
+    parameters = with_block(method, context.params.value(f"method.{method}"), asked.block)
+    try:
+        _explain(context, audit, method, parameters)
+        write_outcome(audit, method, Outcome(PairStatus.EXPLAINED))
+    except NotApplicable as error:
+        _leave_out(audit, method, Outcome(PairStatus.NOT_APPLICABLE, str(error)))
+
+
+def _leave_out(audit: str, method: str, outcome: Outcome) -> None:
+    """Write a table without maps, and why."""
+    size = read_json(places.predict(audit) / "audit.json")["size"]
+    with write_table(saliency(*size), places.explain(audit) / f"{method}.parquet"):
+        pass
+    write_outcome(audit, method, outcome)
+
+
+def _explain(context: Context, audit: str, method: str, parameters: Mapping[str, object]) -> None:
+    from tasks.models import load_classifier
+
     kept = float(context.params.value("measures.kept_fraction"))
     compute = context.params.read("compute", Compute)
     compute.start()
@@ -90,13 +113,13 @@ def _together(method: Method, compute: Compute) -> int:
 
 def _digest(audit: str, key: Mapping[str, Any]) -> str:
     """Digest of all that decides the bytes of a map, besides its pixels and its label."""
+    import torch
+
+    from tasks.models import network_files
+
     content = {
         **key,
-        "model": {
-            path.name: file_sha256(path)
-            for path in sorted(places.train_classifier(audit).iterdir())
-            if path.name not in RECORDS
-        },
+        "model": {path.name: file_sha256(path) for path in network_files(audit)},
         "torch": str(torch.__version__),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -153,6 +176,8 @@ def _complete(batch: list[Item], explainer: Explainer, store: MapStore, kept: fl
 
 
 def _pixels(encoded: list[bytes]) -> torch.Tensor:
+    from saliency_audit.models.training import as_pixels
+
     return as_pixels(np.stack([decode_image(image) for image in encoded]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from saliency_audit.labelling import Labelling
@@ -35,6 +36,21 @@ def load_classifier(audit: str) -> tuple[Classifier, dict[str, Any]]:
     )
     classifier.eval()
     return classifier, card
+
+
+def network_files(audit: str) -> list[Path]:
+    """Give the files that decide an audit's network, whatever else lies in its folder."""
+    folder = places.train_classifier(audit)
+    specification = read_specification(folder / "model.yaml")
+    names = ["weights.safetensors", *registry_files(specification)]
+    pin = folder / "plugin.json"
+    return sorted([*(folder / name for name in names), *([pin] if pin.is_file() else [])])
+
+
+def registry_files(specification: ClassifierSpecification) -> list[str]:
+    """Give the files of the registry from which later stages build the same network."""
+    trusted = specification.adopt.trusted_architecture if specification.adopt else None
+    return ["model.yaml", *([trusted] if trusted else [])]
 
 
 def network_plugin(specification: ClassifierSpecification) -> Plugin | None:

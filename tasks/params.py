@@ -143,8 +143,15 @@ def _methods_have_parameters(tree: Mapping[str, Any]) -> None:
 
 
 def _voters_are_methods(tree: Mapping[str, Any]) -> None:
-    voters = build(named(SECTIONS["agreement"]), tree["agreement"], "agreement").methods
+    agreement = build(named(SECTIONS["agreement"]), tree["agreement"], "agreement")
+    voters = () if agreement.preset else agreement.methods
     refuse_unknown(dict.fromkeys(voters), tree["methods"], "agreement.methods: methods")
+
+
+def _methods_of_audits_are_known(tree: Mapping[str, Any]) -> None:
+    for name, audit in tree["audits"].items():
+        asked = audit.get("methods") or ()
+        refuse_unknown(dict.fromkeys(asked), tree["methods"], f"audits.{name}.methods: methods")
 
 
 def _audits_have_datasets(tree: Mapping[str, Any]) -> None:
@@ -166,6 +173,7 @@ RELATIONS: tuple[tuple[tuple[str, ...], Callable[[Mapping[str, Any]], None]], ..
     (("methods", "method"), _methods_have_parameters),
     (("methods", "agreement"), _voters_are_methods),
     (("audits", "datasets"), _audits_have_datasets),
+    (("audits", "methods"), _methods_of_audits_are_known),
 )
 
 

@@ -46,14 +46,29 @@ def predict(audit: str) -> Path:
     return DATA / "predict" / audit
 
 
+def scope(audit: str) -> Path:
+    """Folder of what an audit asks for: images.json, and a file for each method."""
+    return DATA / "scope" / audit
+
+
+def scope_of_method(audit: str, method: str) -> Path:
+    """File of what an audit asks of a method."""
+    return scope(audit) / "methods" / f"{method}.json"
+
+
 def explain(audit: str) -> Path:
-    """Folder of one table of maps per method."""
+    """Folder of one table of maps per method, each beside what came of it."""
     return DATA / "explain" / audit
 
 
 def cohort(audit: str) -> Path:
     """Table of the rows that count."""
     return DATA / "cohort" / f"{audit}.parquet"
+
+
+def cohort_methods(audit: str) -> Path:
+    """Table of the methods that explain an audit."""
+    return DATA / "cohort" / "methods" / f"{audit}.parquet"
 
 
 def apply_segx(audit: str) -> Path:

@@ -28,7 +28,7 @@ from saliency_audit.models.training import as_pixels
 from saliency_audit.progress import Progress
 from tasks import places
 from tasks.artifacts import read_json, write_json, write_table
-from tasks.audits import Audit, PredictParameters
+from tasks.audits import PredictParameters
 from tasks.dataset import Data, Facts, MaskedData, open_data, open_masked, read_facts
 from tasks.models import load_classifier
 from tasks.segmenters import load_segmenter
@@ -72,15 +72,17 @@ class Subject:
 
 def run(context: Context, audit: str) -> None:
     """Write the predictions of an audit and the folder that its explanations start from."""
-    settings = context.params.read(f"audits.{audit}", Audit)
+    dataset = context.params.value(f"audits.{audit}.dataset")
+    names = {"dataset": dataset, "classifier": context.params.value(f"audits.{audit}.classifier")}
+    images = read_json(places.scope(audit) / "images.json")["images"]
     parameters = context.params.read("predict", PredictParameters)
     compute = context.params.read("compute", Compute)
     compute.start()
-    facts = read_facts(settings.dataset)
+    facts = read_facts(dataset)
     classifier, card = load_classifier(audit)
     folder = places.predict(audit)
     with open_data(facts, classifier.labels) as data:
-        subject = Subject(facts, data, classifier, settings.images, parameters, compute)
+        subject = Subject(facts, data, classifier, images, parameters, compute)
         judged = _judge(subject, context.progress)
         with write_table(PREDICTIONS, folder / "predictions.parquet") as table:
             table.write_all(_prediction_rows(facts, data, classifier.labels, judged))
@@ -89,8 +91,8 @@ def run(context: Context, audit: str) -> None:
         with write_table(CHOSEN, folder / "background.parquet") as table:
             table.write_all(_background_rows(facts, data, parameters))
     _write_regions(facts, judged, compute, audit)
-    segmenter = read_json(places.train_segmenter(settings.dataset) / "model.json")
-    write_json(folder / "audit.json", _describe(facts, card, settings, judged, segmenter))
+    segmenter = read_json(places.train_segmenter(dataset) / "model.json")
+    write_json(folder / "audit.json", _describe(facts, card, names, judged, segmenter))
 
 
 def _judge(subject: Subject, progress: Progress) -> Judged:
@@ -315,15 +317,14 @@ def _marked(mask: NDArray[np.bool_], mean_probability: float | None) -> dict[str
 def _describe(
     facts: Facts,
     card: dict[str, Any],
-    settings: Audit,
+    names: dict[str, str],
     judged: Judged,
     segmenter: dict[str, Any],
 ) -> dict[str, Any]:
     labels = card["labels"]
     thresholds = judged.thresholds
     return {
-        "dataset": settings.dataset,
-        "classifier": settings.classifier,
+        **names,
         "labels": labels,
         "labelling": facts.labelling.value,
         "mask_kind": facts.mask_kind.value,
@@ -352,7 +353,7 @@ def _describe(
 STAGE = Stage(
     "predict",
     ("audit",),
-    ("audits.{audit}", "predict", "compute"),
+    ("audits.{audit}.dataset", "audits.{audit}.classifier", "predict", "compute"),
     run,
     tables={
         "data/predict/<audit>/predictions.parquet": "tasks.tables.predictions:PREDICTIONS",

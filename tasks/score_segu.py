@@ -14,6 +14,7 @@ from tasks.artifacts import write_table
 from tasks.audits import MeasureParameters
 from tasks.joined import JoinedRow, count_rows, join
 from tasks.maps import StoredRow
+from tasks.pairs import explaining
 from tasks.regions import Mask
 from tasks.stage import Context, Stage
 from tasks.tables.certainty import CERTAINTY
@@ -26,7 +27,7 @@ SCORES = tuple(column.name for column in CERTAINTY.columns if column.null)
 def run(context: Context, audit: str) -> None:
     """Write the certainty scores of an audit's maps and of their controls."""
     parameters = context.params.read("measures", MeasureParameters)
-    methods = context.params.value("methods")
+    methods = explaining(audit, context.params.value("methods"))
     total = count_rows(audit)
     with write_table(CERTAINTY, places.score_segu(audit)) as table:
         for done, row in enumerate(join(audit, methods), start=1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from saliency_audit.models.adoption import adopted_classifier, fresh_classifier
 from saliency_audit.models.card import classifier_card
 from saliency_audit.models.classifier import Classifier
 from saliency_audit.models.fitting import History
+from saliency_audit.models.proof import Proof, prove
+from saliency_audit.models.reference import read_reference
 from saliency_audit.models.specification import ClassifierSpecification, read_specification
 from saliency_audit.models.training import as_pixels, train
 from saliency_audit.models.weights import check_finite, save_weights
@@ -24,10 +27,12 @@ from tasks import places
 from tasks.artifacts import partial, write_json, write_table
 from tasks.checkpoints import checkpoint
 from tasks.dataset import Data, Facts, open_data, read_facts
-from tasks.models import network_plugin
+from tasks.models import network_plugin, registry_files
 from tasks.pins import Pin, check_pin
 from tasks.stage import Context, Stage
 from tasks.tables.history import HISTORY, rows
+
+logger = logging.getLogger(__name__)
 
 #: What model.json says the quality of: the split that stopped training, and the one kept aside.
 JUDGED = ("tune", "test")
@@ -60,8 +65,9 @@ def run(context: Context, audit: str) -> None:
     subject = Subject(audit, folder, specification, facts, compute, pin)
     if subject.specification.adopt is not None:
         classifier = _adopt(subject)
+        proof = _prove(subject, classifier)
         with open_data(facts, classifier.labels) as data:
-            _write(subject, classifier, data, None)
+            _write(subject, classifier, data, None, proof)
         return
     classifier = fresh_classifier(subject.specification, facts.labels, facts.labelling, facts.size)
     with open_data(facts) as data:
@@ -81,6 +87,35 @@ def _adopt(subject: Subject) -> Classifier:
             "kind"
         )
     return classifier
+
+
+def _prove(subject: Subject, classifier: Classifier) -> Proof | None:
+    """Compare an adopted classifier with its owner's outputs, where there are any."""
+    adopt = subject.specification.adopt
+    assert adopt is not None
+    if adopt.reference is None:
+        logger.warning(
+            "%s is adopted without proof: nothing says that it is its owner's; "
+            "`saliency-audit reference` tells how he can say it",
+            subject.folder,
+        )
+        return None
+    path = subject.folder / adopt.reference
+    try:
+        return prove(
+            classifier,
+            read_reference(path),
+            subject.facts.size,
+            stated=_stated(subject.specification),
+            tolerance=adopt.tolerance,
+        )
+    except ModelError as error:
+        raise ModelError(f"{subject.folder / 'model.yaml'}: {error}") from error
+
+
+def _stated(specification: ClassifierSpecification) -> bool:
+    """Whether a person says that an adopted classifier's outputs are scores."""
+    return specification.adopt is not None and specification.adopt.gives == "scores"
 
 
 def _train(subject: Subject, classifier: Classifier, data: Data, progress: Progress) -> History:
@@ -107,7 +142,13 @@ def _train(subject: Subject, classifier: Classifier, data: Data, progress: Progr
     )
 
 
-def _write(subject: Subject, classifier: Classifier, data: Data, history: History | None) -> None:
+def _write(
+    subject: Subject,
+    classifier: Classifier,
+    data: Data,
+    history: History | None,
+    proof: Proof | None = None,
+) -> None:
     folder = places.train_classifier(subject.audit)
     state = classifier.network.state_dict()
     check_finite(state, f"the classifier of {subject.audit}")
@@ -124,13 +165,15 @@ def _write(subject: Subject, classifier: Classifier, data: Data, history: Histor
             for split in JUDGED
         },
         history=history,
+        proof=proof,
+        stated=_stated(subject.specification),
         description=subject.specification.description,
     )
     if subject.specification.train is not None:
         card["trained_with"] = asdict(subject.specification.train)
     with partial(folder / "weights.safetensors") as beside:
         save_weights(beside, state)
-    for file in _needed(subject.specification):
+    for file in registry_files(subject.specification):
         with partial(folder / file) as beside:
             shutil.copyfile(subject.folder / file, beside)
     _write_pin(folder / "plugin.json", subject.pin)
@@ -145,12 +188,6 @@ def _write_pin(path: Path, pin: Pin | None) -> None:
         path.unlink(missing_ok=True)
     else:
         write_json(path, asdict(pin))
-
-
-def _needed(specification: ClassifierSpecification) -> list[str]:
-    """Files of the registry from which later stages build the same network."""
-    trusted = specification.adopt.trusted_architecture if specification.adopt else None
-    return ["model.yaml", *([trusted] if trusted else [])]
 
 
 def _probabilities(

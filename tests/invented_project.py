@@ -18,6 +18,7 @@ from saliency_audit.measures.top_fraction import tie_share
 from saliency_audit.progress import silent
 from tasks import places
 from tasks.artifacts import write_json, write_table
+from tasks.pairs import Asked, Outcome, PairStatus, write_outcome
 from tasks.params import Parameters
 from tasks.stage import Context
 from tasks.stages import gates
@@ -41,6 +42,7 @@ class Project:
     ``accuracy``: share of images whose label the classifier gets right; ``masks``: ``single``,
     ``per_label`` or ``none``; ``faults``: status by (method, row number) of maps that failed,
     or what the method says of them;
+    ``not_applicable``: why a method cannot explain the networks, by method;
     ``broken``: images that break a rule of a quality gate, which warns.
     """
 
@@ -63,6 +65,7 @@ class Project:
     seed: int = 0
     broken: int = 1
     faults: dict[tuple[str, int], str] = field(default_factory=dict)
+    not_applicable: dict[str, str] = field(default_factory=dict)
 
     def params(self) -> dict[str, object]:
         """Give the whole tree of params.yaml."""
@@ -75,10 +78,7 @@ class Project:
             "methods": list(self.methods),
             "method": {method: {} for method in self.methods},
             "measures": {"kept_fraction": 0.05, "control_seed": 0},
-            "agreement": {
-                "grid": 3,
-                "methods": ["lime", "rise", "gradcam", "gradcam_plus_plus"],
-            },
+            "agreement": {"preset": "xaimed"},
             "report": {"gallery": self.gallery, "seed": 0, "replicates": 100},
             "quality": {name: {} for name in ("inputs", "models", "maps", "results", "drift")},
             "split": {
@@ -347,7 +347,11 @@ class Project:
             },
         )
         for method in self.methods:
-            self._maps(audit, method, explained, of_id)
+            reason = self.not_applicable.get(method, "")
+            status = PairStatus.NOT_APPLICABLE if reason else PairStatus.EXPLAINED
+            self._maps(audit, method, [] if reason else explained, of_id)
+            write_json(places.scope_of_method(audit, method), asdict(Asked(True)))
+            write_outcome(audit, method, Outcome(status, reason))
 
     def _predictions(self, ids, groups, owned, splits, rng):
         for number, image_id in enumerate(ids):

@@ -25,8 +25,8 @@ from tasks import places
 COMMANDS = {
     name: f"flows.cli.{name}"
     for name in (
-        *("run", "check", "docs", "prune", "serve", "alert", "worker", "retrained", "backfill"),
-        *("status", "reproduce", "clean", "trace", "accept"),
+        *("run", "check", "docs", "prune", "serve", "alert", "worker", "retrained", "reference"),
+        *("backfill", "status", "reproduce", "clean", "trace", "accept"),
     )
 }
 #: What a person is told who types no command where nothing was audited yet.

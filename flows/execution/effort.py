@@ -44,7 +44,10 @@ class Efforts:
             case ["-m", "tasks.train_segmenter", dataset]:
                 return int(self.tree["segmenter"]["epochs"]) * self._epoch(dataset) * OTHER
             case ["-m", "tasks.explain", audit, method]:
-                images = self.tree["audits"][audit].get("images") or MANY
+                own = self.tree["audits"][audit]
+                if method not in (own.get("methods") or [method]):
+                    return 0
+                images = own.get("images") or MANY
                 return self._per_image(method) * images * self._model(audit)[1]
         return 0
 

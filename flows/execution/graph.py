@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from flows.execution.effort import Efforts
-from tasks import code, params, places
+from tasks import code, params, places, scope
+from tasks.artifacts import read_json
 
+#: Stages whose files are known before they run, and so what they reach.
+FORESEEN = frozenset({code.STAGE.name, scope.STAGE.name})
 #: Why a stage is stale that dvc.lock does not know.
 NEVER = "never run"
 
@@ -54,6 +57,8 @@ def read_graph(root: Path) -> dict[str, Node]:
         efforts = _efforts(passes, ordered, graph)
         reasons = {stage.addressing: _reasons(stage) for stage in ordered}
         changes = _code_changes(root) if reasons[code.STAGE.name] else {}
+        if scope.STAGE.name in reasons:
+            changes |= _scope_changes(root)
         return {
             stage.addressing: Node(
                 name=stage.addressing,
@@ -109,6 +114,17 @@ def _code_changes(root: Path) -> dict[str, str]:
     return changes
 
 
+def _scope_changes(root: Path) -> dict[str, str]:
+    """Say what stage ``scope`` is about to change in its files and folders, by their names."""
+    changes: dict[str, str] = {}
+    for path, content in scope.files(params.read_tree(root / places.PARAMS)).items():
+        former = read_json(root / path) if (root / path).is_file() else content
+        if dict(former) != content:
+            said = f"what is asked: {path.name}"
+            changes |= dict.fromkeys((path.as_posix(), path.parent.as_posix()), said)
+    return changes
+
+
 def _reasons(stage: Any) -> list[str]:
     """Say in words why a stage is not up to date; nothing if it is."""
     reasons: list[str] = []
@@ -139,10 +155,11 @@ def _flat(changes: Mapping[str, Any]) -> list[tuple[str, str]]:
 def plan(graph: Mapping[str, Node]) -> list[str]:
     """Give the stages that may have to run, in the graph's order: the stale and what follows.
 
-    What follows stage ``code`` is stale by itself where its own code has changed.
+    What follows stage ``code`` is stale by itself where its own code has changed; so is what
+    follows ``scope``, where something else is asked of it.
     """
     reached: set[str] = set()
     for name, node in graph.items():
-        if node.stale or node.needs & (reached - {code.STAGE.name}):
+        if node.stale or node.needs & (reached - FORESEEN):
             reached.add(name)
     return [name for name in graph if name in reached]

@@ -68,7 +68,14 @@ class Worktree:
         path = os.pathsep.join([programs, os.environ["PATH"]])
         kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", RUN)}
         home = str(self.main / places.LOCAL / "prefect")
-        return {"PREFECT_HOME": home, **kept, "PATH": path}
+        return {"PREFECT_HOME": home, **kept, "PATH": path, **self.searched()}
+
+    def searched(self) -> dict[str, str]:
+        """Give PYTHONPATH without the main clone's code, which is of another revision."""
+        listed = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        main = self.main.resolve()
+        outside = [e for e in listed if e and not Path(e).resolve().is_relative_to(main)]
+        return {"PYTHONPATH": os.pathsep.join(outside)} if outside else {}
 
     def bring_data(self) -> None:
         """Check out what DVC has in its cache: of raw data as of artifacts."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from saliency_audit.attribution.passage import check_passage
 from saliency_audit.errors import AuditError, ModelError, NotApplicable
 from saliency_audit.naming import hint
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 LAST_CONV2D = "last_conv2d"
 #: The name that asks for the last convolutional block, however few cells it has.
 LAST_BLOCK = "last_block"
+#: What asks for a block that is chosen here, and not named.
+CHOSEN = (None, LAST_BLOCK, LAST_CONV2D)
 #: Cells each way that the default block has: with fewer, its cells are larger than most lesions.
 CELLS = 7
 #: What a block's name ends with where its input is explained instead of its output.
@@ -74,8 +77,9 @@ def explained_block(
     ``conv2`` and ``bn2``, the input ``bn2:input`` (the output of ``bn2`` has negative sums, of
     which Grad-CAM++ makes nothing). ``last_block`` for the last of the blocks, whatever its cells,
     ``last_conv2d`` for the last convolution itself; any other name is a module of
-    ``classifier.network``. ``image_size``: (H, W) in pixels of the images. Raises NotApplicable
-    where there is no such block (a transformer), ModelError where there is no such module.
+    ``classifier.network``. ``image_size``: (H, W) in pixels of the images. Raises ModelError where
+    there is no such module, NotApplicable where there is no such block (a transformer) or none that
+    speaks for the network (an ensemble).
 
     >>> from torch import nn
     >>> from saliency_audit.labelling import Labelling
@@ -97,9 +101,16 @@ def explained_block(
     block = _outermost(calls, last, layout)
     if _reads_tokens(calls[block + 1 :]):
         raise _no_block()
-    if name is None:
-        block = _deepest(calls, layout, _calls_at(classifier, image_size), block)
-    return _last_rectified(calls, block)
+    found, module = _last_rectified(calls, block)
+    check_passage(classifier, found, module, size, of_input=found.endswith(INPUT))
+    if name == LAST_BLOCK:
+        return found, module
+    finer = _deepest(calls, layout, _calls_at(classifier, image_size), block)
+    if finer == block:
+        return found, module
+    found, module = _last_rectified(calls, finer)
+    check_passage(classifier, found, module, size, of_input=found.endswith(INPUT))
+    return found, module
 
 
 def _named(network: nn.Module, name: str) -> nn.Module:
@@ -153,10 +164,12 @@ def _calls(classifier: Classifier, size: tuple[int, int]) -> list[_Call]:
         return module.register_forward_hook(hook)
 
     handles = [record(name, module) for name, module in network.named_modules() if name]
-    noise = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(0)) * 4 - 2
+    mean = classifier.get_buffer("mean")
+    shape = (1, mean.shape[1], *size)
+    noise = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 4 - 2
     try:
         with evaluating(network), torch.no_grad():
-            network(noise.to(classifier.get_buffer("mean")))
+            network(noise.to(mean))
     finally:
         for handle in handles:
             handle.remove()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from saliency_audit.attribution.blocks import INPUT, explained_block
+from saliency_audit.attribution.blocks import CHOSEN, INPUT, explained_block
 from saliency_audit.attribution.captum_classes import (
     HOOKS_ACTIVATIONS,
     CaptumClass,
@@ -30,7 +30,7 @@ from saliency_audit.attribution.placement import grid_of
 from saliency_audit.attribution.scores import Score, explained_scores
 from saliency_audit.attribution.seeds import global_seed, legacy_seed
 from saliency_audit.compute import evaluating
-from saliency_audit.errors import ModelError, ParameterError
+from saliency_audit.errors import ModelError, NotApplicable, ParameterError
 from saliency_audit.naming import refuse_unknown
 from saliency_audit.parameters import build, parameter_types
 from saliency_audit.ranges import Count, Seed, Text
@@ -91,8 +91,8 @@ class Captum(Method):
     ) -> Explainer:
         """See ``Method.explainer``.
 
-        A label whose score is no number has a map of NaN. Raises ModelError where captum cannot
-        explain the network.
+        A label whose score is no number has a map of NaN. Raises NotApplicable where captum
+        cannot explain the network.
         """
         return _CaptumExplainer(self, classifier, compute, background)
 
@@ -160,7 +160,7 @@ class Captum(Method):
         if not captum_class(self.class_name).reads_layer:
             return None
         block = self._block(classifier, size)[0]
-        return grid_of(classifier, block, self.placement, size, named=self.block is not None)
+        return grid_of(classifier, block, self.placement, size, named=self.block not in CHOSEN)
 
     def _block(self, classifier: Classifier, size: tuple[int, int]) -> tuple[str, nn.Module]:
         return explained_block(classifier, self.block, image_size=size)
@@ -205,7 +205,7 @@ class Captum(Method):
                 AttributeError,
             ) as error:
                 said = " ".join(str(error).split()) or type(error).__name__
-                raise ModelError(
+                raise _kind_of(error)(
                     f"captum:{self.class_name} cannot explain this network ({said}): "
                     "take another method, or change its arguments"
                 ) from error
@@ -287,6 +287,12 @@ def captum_schema(name: str) -> dict[str, dict[str, object]]:
     }
 
 
+def _kind_of(error: Exception) -> type[ModelError]:
+    """Tell an error that the network causes from one of the machine, such as its memory."""
+    machine = isinstance(error, RuntimeError) and type(error) is not RuntimeError
+    return ModelError if machine else NotApplicable
+
+
 def _check_argument(name: str, value: object, default: object) -> None:
     """Raise ParameterError unless a value is of its default's type, and counts are positive."""
     if value is None or value == default:
@@ -301,11 +307,11 @@ def _check_argument(name: str, value: object, default: object) -> None:
 
 
 def _check_activations(name: str, classifier: Classifier) -> None:
-    """Raise ModelError where a network has no activation modules to hook into."""
+    """Raise NotApplicable where a network has no activation modules to hook into."""
     from torch import nn
 
     if not any(isinstance(module, nn.ReLU) for module in classifier.modules()):
-        raise ModelError(
+        raise NotApplicable(
             f"captum:{name} changes how nn.ReLU modules pass gradients back, and this network has "
             "none (it calls functions instead), so its maps would be plain gradients: take "
             "another method"

@@ -178,7 +178,7 @@ class BlockExplainer(Explainer):
                 chunk = slice(start, start + rows)
                 with _capturing(name, module) as captured:
                     scores = self.classifier(self.compute.place(padded(images[chunk], rows)))
-                    default = self._method.block is None
+                    default = self._method.block in (None, LAST_BLOCK)
                     activations = captured.read if default else captured.own
                     if activations is None:
                         raise ModelError(
@@ -201,7 +201,7 @@ class BlockExplainer(Explainer):
 
     def _grid_at(self, size: tuple[int, int]) -> Grid:
         block, placement = self._block(size)[0], self._method.placement
-        named = self._method.block is not None
+        named = self._method.block not in DEFAULTS
         return grid_of(self.classifier, block, placement, size, named=named)
 
     @abstractmethod

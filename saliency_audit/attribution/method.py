@@ -108,8 +108,8 @@ class Method(Checked, ABC):
     ) -> Explainer:
         """Make the method ready for a classifier, whose weights stay as they are meanwhile.
 
-        ``background``: (K, 3, H, W), of the same kind as the images. Raises ModelError where the
-        method cannot explain the classifier.
+        ``background``: (K, 3, H, W), of the same kind as the images. Raises NotApplicable where
+        the method cannot explain the classifier, whatever the image; so may ``Explainer.maps``.
         """
 
     @abstractmethod
@@ -132,7 +132,7 @@ class Method(Checked, ABC):
         labels to explain; ``keys``: for each image, the digest of its pixels, of which its random
         numbers are made; ``background``: as of ``explainer``. Raises DataError for other images,
         ParameterError for a label that the classifier does not have or parameters that do not fit
-        the images, ModelError where the method cannot explain it. To explain batch after batch,
+        the images, NotApplicable where the method cannot explain it. To explain batch after batch,
         make an ``explainer`` once.
         """
         check_request(classifier, images, labels, keys)

@@ -129,6 +129,33 @@ def method_digest(name: str, parameters: Mapping[str, object]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def takes_block(name: str, parameters: Mapping[str, object]) -> bool:
+    """Say whether a method explains a block of the network, which ``block`` names.
+
+    Errors as of ``method_from_parameters``.
+
+    >>> takes_block("gradcam", {}), takes_block("rise", {})
+    (True, False)
+    """
+    kind, _ = _resolve(name, parameters)
+    if kind.startswith(CAPTUM):
+        return bool(_captum().captum_class(kind.removeprefix(CAPTUM)).reads_layer)
+    return "block" in parameter_types(_dataclass(kind))
+
+
+def with_block(
+    name: str, parameters: Mapping[str, object], block: str | None
+) -> Mapping[str, object]:
+    """Give a method's parameters with a block in place of its own; as they are for None.
+
+    >>> with_block("gradcam", {"block": "layer4"}, "layer3")
+    {'block': 'layer3'}
+    """
+    if block is None or not takes_block(name, parameters):
+        return parameters
+    return {**parameters, "block": block}
+
+
 def _resolve(name: str, parameters: Mapping[str, object]) -> tuple[str, dict[str, object]]:
     """Give what implements a method, and its parameters without ``class``."""
     if not isinstance(parameters, Mapping):

@@ -43,7 +43,7 @@ class Rise(Perturbation):
     more.
     """
 
-    #: As near to the limit as 4,000 independent ones and the plain estimator.
+    #: With most models as near to the limit as 4,000 independent ones and the plain estimator.
     samples: Count = 512
     grid: Count = 7
     visible: OpenShare = 0.5

@@ -1,17 +1,9 @@
-"""Classifiers from their specification: fresh ones to train, and given ones with their weights.
-
-Also the one place that runs an ``architecture.py`` from somebody else, and
-only where the person has said that it is trusted.
-"""
+"""Classifiers from their specification: fresh ones to train, and given ones with their weights."""
 
 from __future__ import annotations
 
-import importlib.util
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +12,24 @@ from saliency_audit.errors import ModelError, ParameterError
 from saliency_audit.labelling import Labelling
 from saliency_audit.models.architectures import build
 from saliency_audit.models.classifier import Classifier
+from saliency_audit.models.head import head_of, replace_head
+from saliency_audit.models.outputs import Reading, check_scores, read_probabilities
+from saliency_audit.models.preprocessing import COUNTS
+from saliency_audit.models.renaming import Renaming, check_shapes, names_of_network
+from saliency_audit.models.soundness import (
+    check_modules,
+    check_not_random,
+    check_outputs,
+    check_precision,
+    check_rows_apart,
+    random_state,
+)
 from saliency_audit.models.specification import AdoptSpecification, ClassifierSpecification
+from saliency_audit.models.trusted import trusted_network
 from saliency_audit.models.weights import load_into, load_weights
+
+#: Images of noise that a network is tried on.
+TRIED = 4
 
 
 def fresh_classifier(
@@ -43,9 +51,10 @@ def fresh_classifier(
         output_count(labels, labelling),
         specification.input_size or image_size,
         pretrained=train.pretrained,
+        in_channels=COUNTS[specification.channels],
         seed=train.seed,
     )
-    return _wrapped(network, specification, labels, labelling)
+    return Classifier(network, labels, labelling, **specification.preprocessing)
 
 
 def adopted_classifier(
@@ -58,20 +67,23 @@ def adopted_classifier(
     """Build a given classifier with its weights, from the folder of its ``model.yaml``.
 
     ``labels`` and ``labelling`` are the dataset's. Raises ModelError where the classifier's labels
-    are others, its weights do not fit, are damaged, or hold code.
+    are others, its weights do not fit, are damaged, or hold code, and where its network is none
+    that can be explained.
     """
     adopt = specification.adopt
     if adopt is None:
         raise ParameterError("adopt is missing in model.yaml: this classifier is trained here")
-    state = load_weights(folder / adopt.weights)
-    return with_weights(
-        specification,
-        folder,
-        state,
-        labels=_own_labels(adopt, labels),
-        labelling=adopt.labelling or labelling,
-        image_size=image_size,
-    )
+    state = load_weights(folder / adopt.weights, adopt.entry)
+    own = _own_labels(adopt, labels)
+    chosen = adopt.labelling or labelling
+    size = specification.input_size or image_size
+    try:
+        network = _fitting(specification, folder, state, output_count(own, chosen), size)
+        wanted = Reading(adopt.indices).wanted(len(own), chosen)
+        _try(network, _noise(specification, size), wanted)
+        return _read(network, specification, own, chosen, size)
+    except ModelError as error:
+        raise ModelError(f"{folder / adopt.weights}: {error}") from error
 
 
 def with_weights(
@@ -85,19 +97,14 @@ def with_weights(
 ) -> Classifier:
     """Build a classifier, trained or adopted, around weights that are at hand.
 
-    ``labels`` in the order of the outputs. Nothing is downloaded. ``folder``: of ``model.yaml``,
-    where a trusted architecture lies. Raises ModelError where the weights do not fit.
+    ``state``: by the names of the network; ``labels`` in the order of the outputs. Nothing is
+    downloaded. ``folder``: of ``model.yaml``, where a trusted architecture lies. Raises ModelError
+    where the weights do not fit, and where outputs are no scores.
     """
-    outputs = output_count(labels, labelling)
     size = specification.input_size or image_size
-    adopt = specification.adopt
-    if adopt is not None and adopt.trusted_architecture is not None:
-        network = trusted_network(folder / adopt.trusted_architecture, adopt.i_trust_this_code)
-        _try_outputs(network, outputs, size, adopt.trusted_architecture)
-    else:
-        network = build(specification.architecture, outputs, size)
-    load_into(network, state, specification.architecture)
-    return _wrapped(network, specification, labels, labelling).eval()
+    outputs = output_count(labels, labelling)
+    network = _network(specification, folder, state, outputs, size)
+    return _read(network, specification, labels, labelling, size)
 
 
 def output_count(labels: tuple[str, ...], labelling: Labelling) -> int:
@@ -107,22 +114,6 @@ def output_count(labels: tuple[str, ...], labelling: Labelling) -> int:
     1
     """
     return 1 if labelling is Labelling.BINARY else len(labels)
-
-
-def _wrapped(
-    network: nn.Module,
-    specification: ClassifierSpecification,
-    labels: tuple[str, ...],
-    labelling: Labelling,
-) -> Classifier:
-    return Classifier(
-        network,
-        labels,
-        labelling,
-        input_size=specification.input_size,
-        mean=specification.mean,
-        std=specification.std,
-    )
 
 
 def _own_labels(adopt: AdoptSpecification, labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -137,65 +128,116 @@ def _own_labels(adopt: AdoptSpecification, labels: tuple[str, ...]) -> tuple[str
     return adopt.labels
 
 
-def trusted_network(path: Path, trusted: bool) -> nn.Module:
-    """Build a network by RUNNING the Python file of an XAIMed task folder.
-
-    The file defines one ``torch.nn.Module`` class that needs no arguments, or several and a
-    function ``build()`` that returns the network. Raises ParameterError unless ``trusted``,
-    ModelError where the file gives no network.
-    """
-    if not trusted:
-        raise ParameterError(f"{path.name} is code: it runs only with i_trust_this_code: true")
-    if not path.is_file():
-        raise ModelError(f"the architecture {path} is missing: put the file there")
-    specification = importlib.util.spec_from_file_location("trusted_architecture", path)
-    if specification is None or specification.loader is None:
-        raise ModelError(f"{path} is no Python file: give one that builds the network")
-    module = importlib.util.module_from_spec(specification)
-    try:
-        specification.loader.exec_module(module)
-        network = _factory(module, path)()
-    except ModelError:
-        raise
-    except Exception as error:  # code from elsewhere may raise anything
-        raise ModelError(f"{path} failed: {type(error).__name__}: {error}") from error
-    if not isinstance(network, nn.Module):
-        raise ModelError(f"{path}: build() gives no torch.nn.Module: let it return the network")
-    return network
+def _fitting(
+    specification: ClassifierSpecification,
+    folder: Path,
+    state: Mapping[str, Tensor],
+    outputs: int,
+    size: tuple[int, int],
+) -> nn.Module:
+    """Build a network with the weights of a checkpoint, whatever their names there."""
+    adopt, architecture = specification.adopt, specification.architecture
+    assert adopt is not None
+    said = Renaming(adopt.prefix, adopt.rename, adopt.ignore)
+    network = _plain_network(specification, folder, outputs, size)
+    if adopt.head is not None:
+        replace_head(network, adopt.head, said(state))
+    found = names_of_network(network, state, architecture, said)
+    if adopt.trusted_architecture is None:
+        weight = found[f"{head_of(network)}.weight"]
+        _check_head(adopt, weight, outputs)
+        if adopt.head is None and len(weight) != outputs:
+            network = _plain_network(specification, folder, len(weight), size)
+    check_shapes(network, found, architecture)
+    return _loaded(network, found, architecture)
 
 
-def _factory(module: ModuleType, path: Path) -> Callable[[], Any]:
-    build_function: Callable[[], Any] | None = getattr(module, "build", None)
-    if build_function is not None:
-        return build_function
-    own = [
-        value
-        for value in vars(module).values()
-        if inspect.isclass(value)
-        and issubclass(value, nn.Module)
-        and value.__module__ == module.__name__
-    ]
-    if len(own) != 1:
+def _check_head(adopt: AdoptSpecification, weight: Tensor, outputs: int) -> None:
+    if adopt.indices is None and len(weight) != outputs:
+        some = ", ".join(map(str, range(len(adopt.labels))))
+        if outputs == 1 and len(weight) == 2:
+            line = "outputs: [0, 1]   # those of the negative and the positive label"
+        else:
+            line = f"outputs: [{some}]   # those of {', '.join(adopt.labels)}, counted from 0"
         raise ModelError(
-            f"{path} defines {len(own)} networks: define one class, or a function build() "
-            "that returns the network"
+            f"the head has {len(weight)} outputs, and {outputs} are wanted for the labels: write "
+            f"under adopt in model.yaml\n  {line}"
         )
-    return own[0]
 
 
-def _try_outputs(network: nn.Module, outputs: int, size: tuple[int, int], source: str) -> None:
-    network.eval()
+def _network(
+    specification: ClassifierSpecification,
+    folder: Path,
+    state: Mapping[str, Tensor],
+    outputs: int,
+    size: tuple[int, int],
+) -> nn.Module:
+    """Build the network of weights that have its own names: with their head."""
+    adopt = specification.adopt
+    network = _plain_network(specification, folder, outputs, size)
+    if adopt is not None and adopt.trusted_architecture is None:
+        weight = state.get(f"{head_of(network)}.weight")
+        if adopt.head is not None:
+            replace_head(network, adopt.head, state)
+        elif weight is not None and len(weight) != outputs:
+            network = _plain_network(specification, folder, len(weight), size)
+    return _loaded(network, state, specification.architecture)
+
+
+def _plain_network(
+    specification: ClassifierSpecification, folder: Path, outputs: int, size: tuple[int, int]
+) -> nn.Module:
+    adopt = specification.adopt
+    channels = COUNTS[specification.channels]
+    if adopt is not None and adopt.trusted_architecture is not None:
+        return trusted_network(folder / adopt.trusted_architecture, adopt.i_trust_this_code)
+    return build(specification.architecture, outputs, size, in_channels=channels)
+
+
+def _noise(specification: ClassifierSpecification, size: tuple[int, int]) -> Tensor:
+    """Give normal noise, which no network was trained on, as a network reads it."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn((TRIED, COUNTS[specification.channels], *size), generator=generator)
+
+
+def _loaded(network: nn.Module, state: Mapping[str, Tensor], architecture: str) -> nn.Module:
+    load_into(network, state, architecture)
+    check_modules(network)
+    return network.eval()
+
+
+def _read(
+    network: nn.Module,
+    specification: ClassifierSpecification,
+    labels: tuple[str, ...],
+    labelling: Labelling,
+    size: tuple[int, int],
+) -> Classifier:
+    """Put a network, its labels and its preprocessing together; what it ends in is seen to."""
+    adopt, reading = specification.adopt, Reading()
+    if adopt is not None:
+        reading = Reading(adopt.indices)
+        noise = _noise(specification, size)
+        if adopt.gives == "probabilities":
+            reading = read_probabilities(network, noise, labelling, adopt.indices)
+        if adopt.gives is None:
+            check_scores(network, noise)
+    given = specification.preprocessing
+    return Classifier(network, labels, labelling, reading=reading, **given).eval()
+
+
+def _try(network: nn.Module, noise: Tensor, wanted: int | None) -> None:
+    before = random_state(noise.device)
     try:
         with torch.no_grad():
-            given = network(torch.zeros(1, 3, *size))
+            given = network(noise)
     except Exception as error:  # code from elsewhere may raise anything
+        check_precision(network, noise)
+        height, width = noise.shape[-2:]
         raise ModelError(
-            f"the network of {source} cannot read images of {size[0]}x{size[1]}: {error}; "
+            f"the network cannot read images of {height}x{width}: {error}; "
             "set input_size in model.yaml"
         ) from None
-    if not isinstance(given, Tensor) or tuple(given.shape) != (1, outputs):
-        shape = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
-        raise ModelError(
-            f"the network of {source} gives {shape} for one image: {outputs} outputs are wanted; "
-            "check labels and labelling in model.yaml"
-        )
+    check_not_random(before, noise.device)
+    check_outputs(given, noise, wanted)
+    check_rows_apart(network, noise)

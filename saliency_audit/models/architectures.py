@@ -1,8 +1,9 @@
 """Networks by name, with an output per label: what a classifier or a reader of weights builds on.
 
-Four families: ``cnn``, the small network of the XAIMed paper; the CNNs of
-torchvision by their own names; ``timm:<name>`` for those of timm; and those
-that other distributions register by entry point (``saliency_audit.plugins``).
+Families: ``cnn``, the small network of the XAIMed paper; torchvision's
+classifiers by their own names; ``timm:<name>``, ``xrv:<name>`` and
+``monai:<name>`` for those of timm, TorchXRayVision and MONAI; and those that
+other distributions register by entry point (``saliency_audit.plugins``).
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from torch import Tensor, nn
 
 from saliency_audit import plugins
 from saliency_audit.errors import ModelError, ParameterError
+from saliency_audit.models.head import read_channels
+from saliency_audit.models.medical import FAMILIES, medical_network
+from saliency_audit.models.weights import put_weights
 from saliency_audit.naming import hint
 from saliency_audit.ranges import check_at_least
 
-#: torchvision's classifiers that are no CNNs: they want images of one size. timm has them.
-TRANSFORMERS = ("vit_", "swin_", "maxvit")
+#: torchvision's classifiers that want images of one size, and the argument that says which.
+SIZED = {"vit_": "image_size", "maxvit": "input_size"}
 #: torchvision's CNNs with a second head for training, which this audit builds without it.
 TWO_HEADED = ("googlenet", "inception_v3")
 TIMM = "timm:"
@@ -103,9 +107,16 @@ def build(
         if plugin is not None:
             network = _of_plugin(plugin, outputs, input_size, pretrained, in_channels)
         elif architecture.startswith(TIMM):
-            network = _timm(architecture, outputs, pretrained, in_channels)
+            network = _timm(architecture, outputs, input_size, pretrained, in_channels)
+        elif architecture.startswith(FAMILIES):
+            if pretrained:
+                raise ParameterError(
+                    f"architecture {architecture} is built without its weights: set pretrained: "
+                    "false, or adopt them"
+                )
+            network = medical_network(architecture, outputs, in_channels)
         else:
-            network = _torchvision(architecture, outputs, pretrained, in_channels)
+            network = _torchvision(architecture, outputs, input_size, pretrained, in_channels)
         _try(network, architecture, outputs, (in_channels, *input_size))
     return network
 
@@ -125,9 +136,12 @@ def check_architecture(architecture: str) -> None:
             said = hint(name, timm.list_models())
             raise ParameterError(f"unknown architecture {architecture!r}: {said}")
         return
+    if architecture.startswith(FAMILIES):
+        return  # the package says, when it builds it
     known = _of_torchvision()
     if architecture not in known:
-        own = ["cnn", *plugins.names(plugins.ARCHITECTURES), *known, "timm:<name>"]
+        families = ["timm:<name>", *(f"{family}<name>" for family in FAMILIES)]
+        own = ["cnn", *plugins.names(plugins.ARCHITECTURES), *known, *families]
         raise ParameterError(f"unknown architecture {architecture!r}: {hint(architecture, own)}")
 
 
@@ -139,7 +153,7 @@ def architecture_plugin(architecture: str) -> plugins.Plugin | None:
     own: list[str] = ["cnn"]
     if architecture in plugins.names(plugins.ARCHITECTURES) and architecture != "cnn":
         own += _of_torchvision()
-    if architecture.startswith(TIMM):
+    if architecture.startswith((TIMM, *FAMILIES)):
         return None
     return plugins.find(plugins.ARCHITECTURES, architecture, own)
 
@@ -147,7 +161,7 @@ def architecture_plugin(architecture: str) -> plugins.Plugin | None:
 def _of_torchvision() -> list[str]:
     from torchvision import models
 
-    return [name for name in models.list_models(models) if not name.startswith(TRANSFORMERS)]
+    return list(models.list_models(models))
 
 
 def _of_plugin(
@@ -174,19 +188,37 @@ def _of_plugin(
     return network
 
 
-def _torchvision(architecture: str, outputs: int, pretrained: bool, in_channels: int) -> nn.Module:
+def _torchvision(
+    architecture: str,
+    outputs: int,
+    input_size: tuple[int, int],
+    pretrained: bool,
+    in_channels: int,
+) -> nn.Module:
     from torchvision import models
 
     check_architecture(architecture)
-    if in_channels != 3:
+    if pretrained and in_channels != 3:
         raise ParameterError(
-            f"in_channels is {in_channels}: torchvision's {architecture} reads 3; "
-            f"timm:{architecture} takes others"
+            f"the pretrained weights of {architecture} read 3 channels: set channels: RGB, or "
+            "pretrained: false"
         )
     options: dict[str, Any] = {"num_classes": outputs}
     if architecture in TWO_HEADED:
         options |= {"aux_logits": False, "init_weights": True}
-    network: nn.Module = models.get_model(architecture, weights=None, **options)
+    for beginning, argument in SIZED.items():
+        if architecture.startswith(beginning):
+            options[argument] = _square(architecture, input_size, argument)
+    try:
+        network: nn.Module = models.get_model(architecture, weights=None, **options)
+    except (ValueError, RuntimeError, AssertionError) as error:
+        size = "x".join(map(str, input_size))
+        raise ModelError(
+            f"architecture {architecture} cannot read images of {size}: {error}; "
+            "set another input_size in model.yaml"
+        ) from None
+    if in_channels != 3:
+        read_channels(network, in_channels)
     if pretrained:
         weights = models.get_model_weights(architecture).DEFAULT
         try:
@@ -197,13 +229,35 @@ def _torchvision(architecture: str, outputs: int, pretrained: bool, in_channels:
     return network
 
 
-def _timm(architecture: str, outputs: int, pretrained: bool, in_channels: int) -> nn.Module:
+def _square(architecture: str, input_size: tuple[int, int], argument: str) -> Any:
+    height, width = input_size
+    if argument == "input_size":
+        return input_size
+    if height != width:
+        raise ParameterError(
+            f"input_size is {height}x{width}: architecture {architecture} reads squares"
+        )
+    return height
+
+
+def _timm(
+    architecture: str,
+    outputs: int,
+    input_size: tuple[int, int],
+    pretrained: bool,
+    in_channels: int,
+) -> nn.Module:
     import timm
 
     check_architecture(architecture)
     name = architecture.removeprefix(TIMM)
     if not pretrained:
-        network: nn.Module = timm.create_model(name, num_classes=outputs, in_chans=in_channels)
+        options = {"num_classes": outputs, "in_chans": in_channels}
+        try:
+            # A transformer is built for images of one size; others take no such argument.
+            network: nn.Module = timm.create_model(name, img_size=input_size, **options)
+        except (TypeError, AssertionError):
+            network = timm.create_model(name, **options)
         return network
     if not timm.get_pretrained_cfg(name) or not timm.is_model_pretrained(name):
         raise ParameterError(f"timm has no pretrained weights of {name}: set pretrained: false")
@@ -244,7 +298,7 @@ def load_all_but_head(
             f"the pretrained weights do not fit {architecture}: "
             f"{', '.join(sorted(layers)[:4])} differ; set pretrained: false"
         )
-    network.load_state_dict(fitting, strict=False)
+    put_weights(network, fitting)
 
 
 def _try(network: nn.Module, architecture: str, outputs: int, shape: tuple[int, ...]) -> None:

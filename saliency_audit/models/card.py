@@ -8,6 +8,7 @@ No seconds: they would change with the machine.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +20,9 @@ from saliency_audit.errors import DataError
 from saliency_audit.labelling import Labelling
 from saliency_audit.models.classifier import Classifier
 from saliency_audit.models.fitting import History
+from saliency_audit.models.outputs import Reading
+from saliency_audit.models.preprocessing import Preprocessing
+from saliency_audit.models.proof import Proof
 from saliency_audit.models.weights import model_digest
 from saliency_audit.statistics.probabilities import log_loss, log_loss_multiclass
 from saliency_audit.statistics.ranking import auroc
@@ -33,9 +37,14 @@ def classifier_card(
     targets: Mapping[str, NDArray[np.bool_]],
     probabilities: Mapping[str, NDArray[np.floating[Any]]],
     history: History | None = None,
+    proof: Proof | None = None,
+    stated: bool = False,
     description: str = "",
 ) -> dict[str, Any]:
     """Plain values for ``model.json``.
+
+    ``proof``: that an adopted classifier is its owner's, None where there is none; ``stated``: a
+    person says that its outputs are scores.
 
     ``image_size``: (height, width) of the dataset's images; ``targets``: by split, (images,
     labels); ``probabilities``: by split, raw, (images, labels), of the splits whose quality is
@@ -45,6 +54,7 @@ def classifier_card(
         "architecture": architecture,
         "description": description,
         "origin": origin,
+        "adoption": None if origin == "trained" else adoption(proof, stated),
         "labels": list(classifier.labels),
         "labelling": classifier.labelling.value,
         "image_size": list(image_size),
@@ -69,6 +79,19 @@ def classifier_card(
     }
 
 
+def adoption(proof: Proof | None, stated: bool) -> dict[str, Any]:
+    """Give what is known of an adopted classifier's being the owner's.
+
+    ``proven``: whether a reference says so; ``proof``: what was compared, None without; ``stated``:
+    whether a person says that its outputs are scores.
+
+    >>> adoption(None, stated=False)
+    {'proven': False, 'proof': None, 'stated': False}
+    """
+    compared = None if proof is None else asdict(proof)
+    return {"proven": proof is not None, "proof": compared, "stated": stated}
+
+
 def classifier_digest(classifier: Classifier, architecture: str) -> str:
     """SHA-256 of all that decides a classifier's scores: weights, architecture, preprocessing."""
     extra = [
@@ -78,8 +101,18 @@ def classifier_digest(classifier: Classifier, architecture: str) -> str:
         str(classifier.input_size),
         str(classifier.get_buffer("mean").flatten().tolist()),
         str(classifier.get_buffer("std").flatten().tolist()),
+        *_beside_the_usual(classifier),
     ]
     return model_digest(classifier.network.state_dict(), "\n".join(extra))
+
+
+def _beside_the_usual(classifier: Classifier) -> list[str]:
+    """Say what of preprocessing and outputs is not as it mostly is."""
+    usual = Preprocessing()
+    names = ("channels", "interpolation", "antialias")
+    own = {name: getattr(classifier.preprocessing, name) for name in names}
+    found = [f"{n} {value}" for n, value in own.items() if value != getattr(usual, n)]
+    return found + ([str(classifier.reading)] if classifier.reading != Reading() else [])
 
 
 def multiply_adds(model: torch.nn.Module, image_size: tuple[int, int]) -> int:

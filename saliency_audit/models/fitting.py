@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from saliency_audit.compute import Compute, evaluating
 from saliency_audit.errors import DataError, ModelError
 from saliency_audit.models.augmentation import Augmentation
-from saliency_audit.models.weights import model_digest
+from saliency_audit.models.weights import model_digest, put_weights
 from saliency_audit.parameters import Checked
 from saliency_audit.progress import Progress, silent
 from saliency_audit.ranges import Count, Interval, NotNegative, Positive, Seed
@@ -163,7 +163,7 @@ def fit(
         state.add(Epoch(number, train_loss, fitting.tune_loss(number)), network)
         if checkpoint is not None:
             _write(checkpoint, key, network, optimiser, state)
-    network.load_state_dict(state.best_weights)
+    put_weights(network, state.best_weights, strict=True)
     network.eval()
     progress(fitting.total, fitting.total)
     return History(tuple(state.epochs), state.best)
@@ -361,7 +361,7 @@ def _resume(
     ) as error:
         logger.warning("%s cannot be read (%s): training starts anew", path, error)
         return _State()
-    network.load_state_dict(weights)
+    put_weights(network, weights, strict=True)
     optimiser.load_state_dict(moments)
     logger.info("training goes on after epoch %d", len(state.epochs))
     return state

@@ -74,23 +74,12 @@ class _Autocast(nn.Module):
         return outputs.float()
 
 
-class _ChannelsFirst(nn.Module):
-    """A convolution with channels first, between layers that have them last."""
-
-    def __init__(self, convolution: nn.Conv2d) -> None:
-        super().__init__()
-        self.convolution = convolution.to(memory_format=torch.contiguous_format)
-
-    def forward(self, images: Tensor) -> Tensor:
-        outputs: Tensor = self.convolution(images.contiguous())
-        return outputs.contiguous(memory_format=torch.channels_last)
-
-
 def _few_pixels_with_channels_first(network: nn.Module, images: Tensor) -> None:
-    """Wrap the convolutions that have few pixels for ``images``, in place.
+    """Give the convolutions that have few pixels for ``images`` channels first, in place.
 
     With channels last, oneDNN brings the weights into its own order at every call in a way that
-    takes longer than so small a convolution itself.
+    takes longer than so small a convolution itself. They stay the modules that they are: a network
+    may ask one for its kernel.
     """
     found: set[nn.Module] = set()
 
@@ -107,10 +96,19 @@ def _few_pixels_with_channels_first(network: nn.Module, images: Tensor) -> None:
     _outputs(network, images)
     for hook in hooks:
         hook.remove()
-    for name, module in larger:
+    for _, module in larger:
         if module in found:
-            parent, _, last = name.rpartition(".")
-            setattr(network.get_submodule(parent), last, _ChannelsFirst(module))
+            module.to(memory_format=torch.contiguous_format)
+            module.register_forward_pre_hook(_first)
+            module.register_forward_hook(_last)
+
+
+def _first(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (inputs[0].contiguous(), *inputs[1:])
+
+
+def _last(_: nn.Module, __: object, output: Tensor) -> Tensor:
+    return output.contiguous(memory_format=torch.channels_last)
 
 
 def _folded(network: nn.Module) -> nn.Module | None:

@@ -8,19 +8,37 @@ the key and the nearest right one. Building what it describes belongs to
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from saliency_audit.errors import ModelError, ParameterError
 from saliency_audit.labelling import Labelling
+from saliency_audit.models.preprocessing import Preprocessing
+from saliency_audit.models.reference import TOLERANCE
 from saliency_audit.models.training import TrainingParameters
-from saliency_audit.parameters import Checked, build
+from saliency_audit.parameters import Checked, build, parameter_types
 from saliency_audit.plain_yaml import read_yaml
-from saliency_audit.ranges import Distinct, Interval, Length, PositiveShare, Share, Text
+from saliency_audit.ranges import Distinct, Interval, Length, PositiveShare, Text
 
-#: Pixels of a side that a network can see.
-Side = Annotated[int, Interval(ge=4)]
+#: Which outputs of a network are the labels', counted from 0.
+Indices = Annotated[tuple[Annotated[int, Interval(ge=0)], ...], Length(1), Distinct()]
+Kind = Literal["scores", "probabilities"]
+#: A layer of a head: with weights of its own (linear, batch_norm), or without.
+Layer = Literal[
+    "linear",
+    "batch_norm",
+    "relu",
+    "gelu",
+    "silu",
+    "tanh",
+    "sigmoid",
+    "leaky_relu",
+    "elu",
+    "dropout",
+    "flatten",
+    "identity",
+]
 
 
 @dataclass(frozen=True)
@@ -34,13 +52,32 @@ class TrainSpecification(TrainingParameters):
 
 
 @dataclass(frozen=True)
+class Outputs(Checked):
+    """Which outputs of a network are the labels', and what they are.
+
+    ``indices``: in the order of the labels, of a network with more outputs; ``are``: ``scores``, or
+    ``probabilities`` of a network that ends in sigmoid or softmax.
+    """
+
+    indices: Indices
+    are: Kind = "scores"
+
+
+@dataclass(frozen=True)
 class AdoptSpecification(Checked):
     """A classifier that was trained elsewhere.
 
     ``labels``: in the order of its outputs; ``weights``: file beside model.yaml, ``.safetensors``
     or ``.pt``; ``labelling``: how the labels relate, or None for the dataset's own;
     ``trusted_architecture``: a Python file beside model.yaml that builds the network, as in an
-    XAIMed task folder; ``i_trust_this_code``: must be true for that file to be run.
+    XAIMed task folder; ``i_trust_this_code``: must be true for that file to be run; ``outputs``:
+    ``probabilities`` of a network that ends in sigmoid or softmax, ``scores`` said outright, the
+    indices of the labels' outputs where there are more, or both (``Outputs``); ``reference``: file
+    beside model.yaml with images and the owner's own outputs; ``tolerance``: how far outputs may be
+    from these, as a share of their range; ``entry``: which of a checkpoint's entries holds the
+    weights; ``prefix``: what the names of the network's weights begin with in it; ``rename``: names
+    of weights, or what they begin with, and those of the network; ``ignore``: names, or what they
+    begin with, that are not the network's; ``head``: the layers in place of the network's last.
     """
 
     labels: Annotated[tuple[Text, ...], Length(1), Distinct()]
@@ -48,6 +85,14 @@ class AdoptSpecification(Checked):
     labelling: Labelling | None = None
     trusted_architecture: Text | None = None
     i_trust_this_code: bool = False
+    outputs: Outputs | Kind | Indices | None = None
+    reference: Text | None = None
+    tolerance: PositiveShare = TOLERANCE
+    entry: Text | None = None
+    prefix: Text | None = None
+    rename: Mapping[str, Text] = field(default_factory=dict)
+    ignore: Annotated[tuple[Text, ...], Distinct()] = ()
+    head: Annotated[tuple[Layer, ...], Length(1)] | None = None
 
     def __post_init__(self) -> None:
         """Check the values, and how they go together; raises ParameterError."""
@@ -57,7 +102,7 @@ class AdoptSpecification(Checked):
                 f"labels are {list(self.labels)}: give two or more, in the order of the outputs; "
                 "a binary classifier has [negative, positive]"
             )
-        for name in ("weights", "trusted_architecture"):
+        for name in ("weights", "trusted_architecture", "reference"):
             file = getattr(self, name)
             if file is not None and Path(file).name != file:
                 raise ParameterError(f"{name} is {file!r}: give a file that lies beside model.yaml")
@@ -66,24 +111,48 @@ class AdoptSpecification(Checked):
                 f"trusted_architecture names {self.trusted_architecture}, which is code and would "
                 "run on this machine: read it, and if you trust it add i_trust_this_code: true"
             )
+        if self.trusted_architecture and self.head:
+            raise ParameterError(
+                f"head is of a network by name: {self.trusted_architecture} builds its own"
+            )
+        self._check_indices()
+
+    def _check_indices(self) -> None:
+        if self.indices is None or len(self.indices) == len(self.labels):
+            return
+        if len(self.indices) == 1 and self.labelling in (None, Labelling.BINARY):
+            return  # of a binary classifier, the positive label's
+        raise ParameterError(
+            f"outputs names {len(self.indices)} and labels {len(self.labels)}: name one output for "
+            "each label, in their order"
+        )
+
+    @property
+    def indices(self) -> tuple[int, ...] | None:
+        """The outputs of the labels, None for all of them."""
+        if isinstance(self.outputs, Outputs):
+            return self.outputs.indices
+        return self.outputs if isinstance(self.outputs, tuple) else None
+
+    @property
+    def gives(self) -> Kind | None:
+        """What the outputs are said to be, None where nothing is said."""
+        if isinstance(self.outputs, Outputs):
+            return self.outputs.are
+        return None if isinstance(self.outputs, tuple) else self.outputs
 
 
-@dataclass(frozen=True)
-class ClassifierSpecification(Checked):
-    """One classifier of the registry: exactly one of ``train`` and ``adopt``.
+@dataclass(frozen=True, kw_only=True)
+class ClassifierSpecification(Preprocessing):
+    """One classifier of the registry: its preprocessing, and exactly one of ``train``, ``adopt``.
 
     ``architecture``: a name that ``architectures.build`` knows (for a trusted architecture: any
-    name, for the report); ``input_size``: (height, width) that the network sees, in pixels, 4 or
-    more, or None for the images' own; ``mean`` and ``std``: per channel, of pixels in [0, 1];
-    ``std`` above 0; ``description``: a sentence or two for the report.
+    name, for the report); ``description``: a sentence or two for the report.
     """
 
     architecture: Text
     train: TrainSpecification | None = None
     adopt: AdoptSpecification | None = None
-    input_size: tuple[Side, Side] | None = None
-    mean: tuple[Share, Share, Share] = (0.5, 0.5, 0.5)
-    std: tuple[PositiveShare, PositiveShare, PositiveShare] = (0.25, 0.25, 0.25)
     description: str = ""
 
     def __post_init__(self) -> None:
@@ -92,6 +161,11 @@ class ClassifierSpecification(Checked):
         if (self.train is None) == (self.adopt is None):
             given = "neither" if self.train is None else "both"
             raise ParameterError(f"it has {given} of train and adopt: give exactly one of them")
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """The fields of its ``Preprocessing``, by name."""
+        return {name: getattr(self, name) for name in parameter_types(Preprocessing)}
 
 
 def read_specification(path: Path) -> ClassifierSpecification:

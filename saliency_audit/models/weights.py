@@ -7,7 +7,7 @@ checked here, too.
 from __future__ import annotations
 
 import hashlib
-import pickle
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,13 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from saliency_audit.errors import ModelError
-
-#: Keys under which training scripts keep the weights in a checkpoint.
-WRAPPERS = ("state_dict", "model_state_dict", "model")
-#: What torch.nn.DataParallel and torch.compile put before every name.
-PREFIXES = ("module.", "_orig_mod.")
-# The counter of a batch norm; it has no part in any output.
-COUNTER = "num_batches_tracked"
+from saliency_audit.models.checkpoint import read_checkpoint
+from saliency_audit.models.renaming import COUNTER
 
 
 def save_weights(path: Path, state: Mapping[str, Tensor]) -> None:
@@ -40,19 +35,19 @@ def _plain(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
-def load_weights(path: Path) -> dict[str, Tensor]:
+def load_weights(path: Path, entry: str | None = None) -> dict[str, Tensor]:
     """Read weights from ``.safetensors``, or ``.pt``/``.pth`` without running code in them.
 
-    A ``.pt`` may hold the state dictionary, or one under ``state_dict``; a prefix ``module.``
-    that all names share is dropped. Raises ModelError for a file that is missing, damaged, holds
-    code or holds no weights, and for NaN or infinite numbers.
+    A ``.pt`` may hold the state dictionary, or one among its entries (``checkpoint``), where
+    ``entry`` says which. Raises ModelError for a file that is missing, damaged, holds code or holds
+    no weights, and for NaN or infinite numbers.
     """
     if not path.is_file():
         raise ModelError(f"the weights {path} are missing: put the file there")
-    state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
-    for prefix in PREFIXES:
-        if state and all(name.startswith(prefix) for name in state):
-            state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    if path.suffix == ".safetensors":
+        state = _read_safetensors(path)
+    else:
+        state = read_checkpoint(path, entry)
     check_finite(state, path.name)
     return state
 
@@ -66,31 +61,6 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(f"{path} is no readable safetensors file ({error}): get it anew") from None
     return state
-
-
-def _read_pickle(path: Path) -> dict[str, Tensor]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise ModelError(
-            f"{path} holds more than weights, and loading it could run code; it was not loaded. "
-            "Save model.state_dict() with torch.save, or save it as safetensors"
-        ) from None
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"{path} is no readable weights file ({said}): get it anew") from None
-    for wrapper in WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-            break
-    if not isinstance(content, Mapping) or not content:
-        raise ModelError(f"{path} holds no weights by name: save model.state_dict()")
-    for name, value in content.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise ModelError(
-                f"{path}: {name!r} is no tensor: save model.state_dict(), or that under state_dict"
-            )
-    return dict(content)
 
 
 def check_finite(state: Mapping[str, Tensor], source: str) -> None:
@@ -132,7 +102,20 @@ def load_into(network: nn.Module, state: Mapping[str, Tensor], architecture: str
             )
             + "; check architecture, labels and input_size in model.yaml"
         )
-    network.load_state_dict(dict(state), strict=False)
+    put_weights(network, state)
+
+
+def put_weights(network: nn.Module, state: Mapping[str, Tensor], *, strict: bool = False) -> None:
+    """Put weights into a network by name, as of its own version; ``strict``: all of them.
+
+    A state dict tells the version of each module beside the names, and some modules (MNASNet)
+    refuse one that does not.
+    """
+    versions = getattr(network.state_dict(), "_metadata", None)
+    whole = OrderedDict(state)
+    if versions is not None:
+        whole._metadata = versions  # type: ignore[attr-defined]
+    network.load_state_dict(whole, strict=strict)
 
 
 def _some(names: list[str], shown: int = 3) -> str:

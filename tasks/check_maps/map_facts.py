@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from tasks import places
 from tasks.artifacts import open_table, read_columns
 from tasks.gates.rule import Facts
 from tasks.maps import StoredRow, read_maps
+from tasks.pairs import Outcome, PairStatus
 from tasks.tables.chosen import CHOSEN
 
 COLUMNS = (
@@ -129,8 +130,13 @@ def _content(values: NDArray[np.float16], offset: float | None, scale: float | N
     return digest.hexdigest()
 
 
-def method_facts(maps: Facts, methods: Sequence[str]) -> Facts:
-    """Give per method the share of its maps that are 0, or one value, throughout."""
+def method_facts(maps: Facts, outcomes: Mapping[str, Outcome]) -> Facts:
+    """Give per method whether it explains the audit, and how many of its maps say nothing.
+
+    ``applicable``: the reason where it cannot, ``yes`` where it can, None where it is not asked;
+    ``zero_map`` and ``constant_map``: the share of its maps that are 0, or one value, throughout.
+    """
+    methods = list(outcomes)
     counts = Counter(zip(maps.columns["method"], maps.columns["status"], strict=True))
     totals = Counter(maps.columns["method"])
     shares = {
@@ -141,8 +147,15 @@ def method_facts(maps: Facts, methods: Sequence[str]) -> Facts:
         "methods",
         ("method",),
         {
-            "method": list(methods),
+            "method": methods,
+            "applicable": [_applicable(outcome) for outcome in outcomes.values()],
             "maps": [totals[method] for method in methods],
             **{str(status): values for status, values in shares.items()},
         },
     )
+
+
+def _applicable(outcome: Outcome) -> str | None:
+    if outcome.status is PairStatus.NOT_APPLICABLE:
+        return outcome.reason
+    return "yes" if outcome.status is PairStatus.EXPLAINED else None

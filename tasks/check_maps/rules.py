@@ -101,21 +101,37 @@ def _of_maps(bounds: MapBounds) -> list[Rule]:
 def _of_methods(bounds: MapBounds) -> list[Rule]:
     return [
         Rule(
-            name,
+            "applicable",
             "methods",
-            f"Few maps of a method {words} throughout.",
-            "the method says nothing of these images: see the report's section on maps, and the "
-            "classifier's last layers if it is Grad-CAM",
-            "ExpectColumnValuesToBeBetween",
-            {"column": name, "max_value": bound},
+            "A method that is asked for can explain the network.",
+            "its rows say not applicable, and why; name the methods that can in the audit's "
+            "`methods`, or the `block` to explain",
+            "ExpectColumnValuesToBeInSet",
+            {"column": "applicable", "value_set": ["yes"]},
             WARN,
-            parameter=f"{KEY}.{name}",
-        )
-        for name, words, bound in (
-            ("zero_map", "are 0", bounds.zero_map),
-            ("constant_map", "have one value", bounds.constant_map),
-        )
+        ),
+        *(
+            _of_method(name, words, bound)
+            for name, words, bound in (
+                ("zero_map", "are 0", bounds.zero_map),
+                ("constant_map", "have one value", bounds.constant_map),
+            )
+        ),
     ]
+
+
+def _of_method(name: str, words: str, bound: float) -> Rule:
+    return Rule(
+        name,
+        "methods",
+        f"Few maps of a method {words} throughout.",
+        "the method says nothing of these images: see the report's section on maps, and the "
+        "classifier's last layers if it is Grad-CAM",
+        "ExpectColumnValuesToBeBetween",
+        {"column": name, "max_value": bound},
+        WARN,
+        parameter=f"{KEY}.{name}",
+    )
 
 
 def _of_rows(bounds: MapBounds) -> list[Rule]:

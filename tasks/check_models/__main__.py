@@ -5,7 +5,8 @@ from __future__ import annotations
 from saliency_audit.compute import Compute
 from tasks import places
 from tasks.artifacts import read_json
-from tasks.audits import Audit, PredictParameters
+from tasks.audits import PredictParameters
+from tasks.check_models.adoption_facts import adoption_facts
 from tasks.check_models.again_facts import mask_facts, score_facts
 from tasks.check_models.chosen_facts import background_facts, chosen_facts
 from tasks.check_models.known import read_known
@@ -26,7 +27,7 @@ def run(context: Context, audit: str) -> None:
     """Judge the models of an audit; raises QualityError where nothing may be explained."""
     bounds = context.params.read("quality.models", ModelBounds)
     parameters = context.params.read("predict", PredictParameters)
-    dataset = context.params.read(f"audits.{audit}", Audit).dataset
+    dataset = context.params.value(f"audits.{audit}.dataset")
     description = read_json(places.predict(audit) / "audit.json")
     known = read_known(dataset)
     predictions = prediction_facts(audit, description, known, parameters)
@@ -49,6 +50,7 @@ def run(context: Context, audit: str) -> None:
         identity_facts(dataset, description, classifier, card, loaded[0] if loaded else None),
         labels,
         chance_facts(labels, overlaps),
+        adoption_facts(card, predictions),
     ]
     context.progress(3, STEPS)
     gate = Gate("check_models", dataset, audit)
@@ -59,7 +61,7 @@ def run(context: Context, audit: str) -> None:
 STAGE = Stage(
     "check_models",
     ("audit",),
-    ("quality.models", "predict", "audits.{audit}"),
+    ("quality.models", "predict", "audits.{audit}.dataset"),
     run,
     checks=Checks(
         about="models and predictions",

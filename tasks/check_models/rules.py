@@ -41,6 +41,7 @@ def _of(
         *_of_chosen(description),
         *_of_regions(bounds, description),
         *_of_models(bounds),
+        *_of_adoption(bounds),
         *_of_asking_again(),
     ]
 
@@ -314,6 +315,48 @@ def _of_models(bounds: ModelBounds) -> list[Rule]:
             {"column": "probability", "max_value": bounds.chance},
             WARN,
             parameter=f"{KEY}.chance",
+        ),
+    ]
+
+
+def _of_adoption(bounds: ModelBounds) -> list[Rule]:
+    about = "adoption"
+    advice = "see that model.yaml says what the owner does (docs/adoption.md), or have him prove it"
+    return [
+        Rule(
+            "adopted_with_proof",
+            about,
+            "An adopted classifier is proven to be its owner's, by a reference.",
+            "have its owner write one: `saliency-audit reference` says how",
+            "ExpectColumnValuesToBeInSet",
+            {"column": "proven", "value_set": [True]},
+            WARN,
+        ),
+        Rule(
+            "adopted_scores",
+            about,
+            "Scores of an adopted classifier do not look like probabilities.",
+            "write outputs: probabilities under adopt in model.yaml, or outputs: scores if they "
+            "are scores all the same",
+            "ExpectColumnValuesToBeInSet",
+            {"column": "looks_like", "value_set": ["scores"]},
+        ),
+        Rule(
+            "adopted_predicts",
+            about,
+            "An adopted classifier names more than one label.",
+            advice,
+            "ExpectColumnValuesToBeBetween",
+            {"column": "predicted", "min_value": 2},
+        ),
+        Rule(
+            "adopted_accuracy",
+            about,
+            "An adopted classifier is no less accurate than always naming the commonest label.",
+            advice,
+            "ExpectColumnValuesToBeBetween",
+            {"column": "below", "min_value": bounds.commonest},
+            parameter=f"{KEY}.commonest",
         ),
     ]
 

@@ -50,13 +50,16 @@ class ModelBounds(Checked):
 
     ``asked_again``: of how many images the models are asked again, 1 or more; ``chance``:
     probability below which a model is better than chance; ``below_chance``: that below which a
-    classifier is worse, as one with exchanged labels is; ``drawn_empty``, ``drawn_full``: shares of
-    the segmenter's masks that may be so; ``severity``: of a rule by its name.
+    classifier is worse, as one with exchanged labels is; ``commonest``: that below which one that
+    is adopted without proof names fewer images rightly than the commonest label would;
+    ``drawn_empty``, ``drawn_full``: shares of the segmenter's masks that may be so; ``severity``:
+    of a rule by its name.
     """
 
     asked_again: Count = 200
     chance: Share = 0.05
     below_chance: Share = 0.0001
+    commonest: Share = 0.01
     drawn_empty: Share = 0.5
     drawn_full: Share = 0.05
     severity: Severities = field(default_factory=dict)

@@ -8,13 +8,26 @@ from typing import Any
 from saliency_audit.statistics.means import Mean
 from tasks.report.chart import Bar, bar_chart
 from tasks.report.inputs import AuditSummary, Inputs, spell
-from tasks.report.numerals import names, score
+from tasks.report.numerals import counted, names, score
 from tasks.report.printed import Column, Kind, PrintedTable
 from tasks.report.section import Caution, Chart, Heat, Part, Section
 from tasks.summary.agreement import OfSet
 
-SETS = {"paper": "the paper's methods", "all": "all methods"}
+#: The sets of methods that vote, and what a set is called that is no preset.
+SETS = {"paper": "the chosen methods", "all": "all methods"}
+#: What presets of the chosen methods are called.
+PRESETS = {"xaimed": "XAIMed's methods"}
+#: Why no figure has a value.
+WHY = {
+    "too_few_methods": "fewer than three methods can vote",
+    "no_rows": "no explained prediction of the test split counts",
+}
 TITLE = "Where the methods agree"
+#: Columns of the table that have no value where no agreement is claimed.
+FIGURES = (
+    *("shared", "shared_chance", "shared_difference"),
+    *("k", "share", "chance", "difference", "right", "wrong"),
+)
 
 
 def agreement_section(inputs: Inputs) -> Section:
@@ -38,8 +51,20 @@ def _sets(inputs: Inputs) -> Iterator[tuple[AuditSummary, str, OfSet]]:
     for audit in inputs.audits:
         for name in SETS:
             found = audit.numbers.agreement.sets.get(name)
-            if found is not None and found.rows:
+            if found is not None and found.status != "no_rows":
                 yield audit, name, found
+
+
+def title_of(audit: AuditSummary, name: str) -> str:
+    """Say what a set of methods is called."""
+    preset = audit.numbers.parameters.agreement_preset
+    return PRESETS.get(preset or "", SETS[name]) if name == "paper" else SETS[name]
+
+
+def k_of_n(found: OfSet) -> str:
+    """Say how many of how many methods are to share a cell, most of all but one."""
+    known = sorted(found.near_unanimous.needed.items(), key=lambda item: -int(item[0]))
+    return " or ".join(f"{k} of {n}" for n, k in known)
 
 
 def members(audit: AuditSummary, name: str) -> list[str]:
@@ -53,22 +78,26 @@ def _table(inputs: Inputs) -> PrintedTable:
     rows = []
     for audit, name, found in _sets(inputs):
         unanimous = found.near_unanimous
+        claimed = found.status == "ok"
         rows.append(
             {
                 "model": audit.model,
-                "set": f"{SETS[name]} ({len(members(audit, name))})",
+                "set": title_of(audit, name),
+                "voters": found.n,
+                "k": k_of_n(found) or None,
                 "n": found.rows,
+                "why": dict.fromkeys(FIGURES, WHY.get(found.status, "")),
                 "share": unanimous.share.mean,
                 "chance": unanimous.chance.mean,
-                "difference": unanimous.difference,
+                "difference": unanimous.difference if claimed else None,
                 "shared": found.shared.mean,
-                "shared_chance": found.shared.chance,
-                "shared_difference": found.shared.difference,
-                "right": found.highest_mean_correct,
-                "wrong": found.highest_mean_incorrect,
+                "shared_chance": found.shared.chance if claimed else None,
+                "shared_difference": found.shared.difference if claimed else None,
+                "right": found.highest_mean_correct if claimed else None,
+                "wrong": found.highest_mean_incorrect if claimed else None,
             }
         )
-    voted = "All but one method, or all, share a top cell"
+    voted = "k of n methods, or more, share a top cell"
     shared = "Top cells that two methods share, of three"
     return PrintedTable(
         "agreement",
@@ -76,10 +105,12 @@ def _table(inputs: Inputs) -> PrintedTable:
         (
             Column("model", "Model"),
             Column("set", "Methods"),
-            Column("n", "n", Kind.COUNT),
+            Column("voters", "n", Kind.COUNT),
+            Column("n", "predictions", Kind.COUNT),
             Column("shared", "observed", Kind.SCORE, shared),
             Column("shared_chance", "chance", Kind.SCORE, shared),
             Column("shared_difference", "difference", Kind.DIFFERENCE, shared),
+            Column("k", "k of n", Kind.TEXT, voted),
             Column("share", "observed", Kind.SHARE, voted),
             Column("chance", "chance", Kind.SHARE, voted),
             Column("difference", "difference", Kind.DIFFERENCE, voted),
@@ -90,7 +121,9 @@ def _table(inputs: Inputs) -> PrintedTable:
         (
             "Chance: what methods would give that vote for three cells each, independently and at "
             "random. Differences with their 95 % bootstrap interval over patients or lesions. Maps "
-            "without values do not vote; predictions with fewer than two votes are left out.",
+            "without values do not vote: n is of those that do. Of fewer than three methods no "
+            "agreement is claimed, and predictions with fewer votes are left out.",
+            *sorted({_unclaimed(audit, name, own) for audit, name, own in _sets(inputs)} - {""}),
             *sorted({_voters(audit, name) for audit, name, _ in _sets(inputs)}),
         ),
         heads=2,
@@ -98,31 +131,39 @@ def _table(inputs: Inputs) -> PrintedTable:
 
 
 def _voters(audit: AuditSummary, name: str) -> str:
-    title = SETS[name]
-    return f"{title[0].upper()}{title[1:]}: {names(members(audit, name)) or 'none'}."
+    title = title_of(audit, name)
+    said = names(members(audit, name)) or "none"
+    return f"{title[0].upper()}{title[1:]}, of {audit.model}: {said}."
+
+
+def _unclaimed(audit: AuditSummary, name: str, found: OfSet) -> str:
+    if found.status == "ok":
+        return ""
+    return f"{audit.model}, {title_of(audit, name)}: {WHY[found.status]} (n {found.n}): no values."
 
 
 def _distribution(audit: AuditSummary) -> Iterator[Chart]:
     found = audit.numbers.agreement.sets.get("paper")
-    if not found or not found.rows or len(found.highest) < 2:
-        return
-    bars = [
-        Bar(str(item.votes), item.rows / found.rows, item.chance)
-        for item in found.highest
-        if item.votes
-    ]
-    title = f"{audit.model}: votes of the most agreed cell"
-    voters = names(members(audit, "paper"))
-    yield Chart(
-        bar_chart(title, bars, "methods that share the cell", "share of predictions"),
-        f"{title} ({voters}; n {found.rows}). Bars: observed. Black lines: chance.",
-    )
+    for n, votes in found.highest.items() if found else ():
+        rows = sum(item.rows for item in votes)
+        bars = [
+            Bar(f"{item.votes} of {n}", item.rows / rows, item.chance)
+            for item in votes
+            if item.votes
+        ]
+        title = f"{audit.model}: votes of the most agreed cell, of {n} methods"
+        voters = names(members(audit, "paper"))
+        yield Chart(
+            bar_chart(title, bars, "methods that share the cell", "share of predictions"),
+            f"{title} ({voters}; {counted(rows, 'prediction')}). Bars: observed. Black lines: "
+            "chance.",
+        )
 
 
 def _mean_votes(audit: AuditSummary) -> Iterator[Heat]:
     grid = audit.numbers.agreement.grid
-    for name, title in SETS.items():
-        found = audit.numbers.agreement.sets.get(name)
+    for name in SETS:
+        title, found = title_of(audit, name), audit.numbers.agreement.sets.get(name)
         voters = len(members(audit, name))
         if not found or not found.rows or not voters:
             continue

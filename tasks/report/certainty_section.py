@@ -89,7 +89,7 @@ LEADING = (
 def _table_4(inputs: Inputs) -> PrintedTable:
     table = _means(inputs, "", printed_in("table_4"))
     paper = paper_of(inputs.labels)
-    rows = list(table.rows)
+    rows = [*table.rows, *inputs.not_applicable_rows()]
     if paper is not None:
         for row in paper.rows:
             printed = (("c_iou", row.c_iou), ("c_auitc", row.c_auitc))
@@ -108,6 +108,7 @@ def _table_4(inputs: Inputs) -> PrintedTable:
         f"{TOO_FEW_WRONG} of them have a wrong prediction; † where fewer than {FEW_GROUPS} of them "
         f"or {FEW_INCORRECT} wrong predictions.",
     ]
+    notes += inputs.not_applicable_notes()
     if paper is not None:
         notes.append("Shaded rows: what the SegX paper printed.")
     return PrintedTable(

@@ -22,7 +22,8 @@ THRESHOLDS = {
 
 def classification_section(inputs: Inputs) -> Section:
     """Say how good predictions, probabilities and segmentation masks are on test."""
-    parts: list[Part] = [_overall(inputs), _per_label(inputs)]
+    parts: list[Part] = [caution for audit in inputs.audits for caution in unproven(audit)]
+    parts += [_overall(inputs), _per_label(inputs)]
     for audit in inputs.audits:
         parts += _silent(audit)
         parts += _confusion(audit)
@@ -33,6 +34,19 @@ def classification_section(inputs: Inputs) -> Section:
         "test split, which no training has seen."
     )
     return Section("classification", "Classification and segmentation", lead, filled(parts))
+
+
+def unproven(audit: AuditSummary) -> list[Caution]:
+    """Say that nothing proves an adopted classifier to be its owner's, where nothing does."""
+    adoption = audit.numbers.model.get("adoption")
+    if adoption is None or adoption["proven"]:
+        return []
+    return [
+        Caution(
+            f"{audit.model} is adopted without proof: nothing says that what was audited is the "
+            "model that its owner uses. A reference does (docs/adoption.md)."
+        )
+    ]
 
 
 def _overall(inputs: Inputs) -> PrintedTable:

@@ -93,29 +93,37 @@ CLASSIFICATION: tuple[Metric[Classification], ...] = (
 #: Of a set of methods that vote, over the counted images and labels.
 AGREEMENT: tuple[Metric[OfSet], ...] = (
     Metric(
+        "methods",
+        lambda found: found.n,
+        "methods of the set that explain the audit: n",
+        ("valid_methods",),
+    ),
+    Metric(
         "n",
         lambda found: found.rows,
-        "count of images and labels",
+        "count of images and labels in which three methods or more can vote",
         ("valid_methods", "count"),
+        {"valid_methods": 3},
     ),
     Metric(
         "near_unanimous",
         lambda found: found.near_unanimous.share.mean,
         "share of images and labels with a cell that all valid methods but one have, or all",
         ("valid_methods", "count"),
-        {"valid_methods": 2},
+        {"valid_methods": 3},
     ),
     Metric(
         "chance",
         lambda found: found.near_unanimous.chance.mean,
         "the same share for independent maps",
         ("valid_methods", "count"),
-        {"valid_methods": 2},
+        {"valid_methods": 3},
     ),
     Metric(
         "highest_mean",
         lambda found: found.highest_mean.mean,
         "mean over images and labels of the highest count of a cell",
         ("valid_methods", "count"),
+        {"valid_methods": 3},
     ),
 )

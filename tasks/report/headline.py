@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from saliency_audit.statistics.resampling import FEW_GROUPS, FEW_INCORRECT, Interval
+from tasks.report.agreement_section import k_of_n
 from tasks.report.inputs import AuditSummary, Inputs, spell
 from tasks.report.numerals import bounds, count, counted, names, percent, score, share
 from tasks.summary.certainty import Certainty, Separation
@@ -48,7 +49,15 @@ def subject(audit: AuditSummary) -> str:
             f"{'was' if right + wrong == 1 else 'were'} explained by "
             f"{counted(len(audit.methods), 'method')}."
         )
+        + _not_applicable(audit)
     )
+
+
+def _not_applicable(audit: AuditSummary) -> str:
+    out = list(audit.not_applicable)
+    if not out:
+        return ""
+    return f" {_spelled(out)} {_verb(out, 'is', 'are')} not applicable to this network."
 
 
 def answers(inputs: Inputs, audit: AuditSummary) -> list[Answer]:
@@ -133,8 +142,9 @@ def _few_groups(groups: int) -> str:
 def _agree(audit: AuditSummary) -> Answer:
     question = "Do the explanation methods agree?"
     found = audit.numbers.agreement.sets.get("paper")
-    if not found or found.shared.mean is None:
-        return Answer(question, "There are not two methods with maps to compare.", "", True)
+    if not found or found.status != "ok":
+        few = f"Fewer than three of the methods that vote have maps (n {found.n if found else 0})"
+        return Answer(question, f"{few}: no agreement is claimed.", "", True)
     shared, near = found.shared, found.near_unanimous
     difference = shared.difference
     low, high = difference.low, difference.high
@@ -148,8 +158,8 @@ def _agree(audit: AuditSummary) -> Answer:
     basis = (
         f"Two of {names(voters)} share {score(shared.mean)} of their three top cells; chance "
         f"gives {score(shared.chance)} (difference {bounds(difference, sign=True)}). In "
-        f"{share(near.share.mean)} of {counted(near.share.n, 'prediction')} all of "
-        f"them but one, or all, share a cell; chance gives {share(near.chance.mean)}. "
+        f"{share(near.share.mean)} of {counted(near.share.n, 'prediction')} "
+        f"{k_of_n(found)} of them share a cell; chance gives {share(near.chance.mean)}. "
         f"{_few_groups(difference.groups)}"
     )
     unclear = low is None or low <= 0 <= (high or 0)

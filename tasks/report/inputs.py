@@ -56,8 +56,14 @@ class AuditSummary:
 
     @property
     def methods(self) -> list[str]:
-        """The methods, in the order of params.yaml."""
+        """The methods that explain the audit, in the order of params.yaml."""
         return self.numbers.parameters.methods
+
+    @property
+    def not_applicable(self) -> dict[str, str]:
+        """The methods that are asked for and cannot explain the network, with the reason."""
+        known = self.numbers.parameters.not_explained
+        return {m: own.reason for m, own in known.items() if own.status == "not_applicable"}
 
     @property
     def headline_masks(self) -> str:
@@ -80,6 +86,10 @@ class AuditSummary:
         return found.correct, found.incorrect, found.groups
 
 
+#: What stands beside the name of a method that cannot explain a network.
+NOT_APPLICABLE = "not applicable"
+
+
 @dataclass(frozen=True)
 class Inputs:
     """A dataset with its audits.
@@ -99,6 +109,22 @@ class Inputs:
     def kept(self) -> float:
         """The kept fraction."""
         return self.making.measures.kept_fraction
+
+    def not_applicable_rows(self) -> list[dict[str, Any]]:
+        """Give the leading cells of rows that have no figure, as no method explains the network."""
+        return [
+            {"model": audit.model, "xai": f"{spell(method)} ({NOT_APPLICABLE})"}
+            for audit in self.audits
+            for method in audit.not_applicable
+        ]
+
+    def not_applicable_notes(self) -> list[str]:
+        """Say why methods cannot explain a network: a note beneath a table of their rows."""
+        return [
+            f"Not applicable: {spell(method)} to {audit.model}: {reason}."
+            for audit in self.audits
+            for method, reason in audit.not_applicable.items()
+        ]
 
     @property
     def labels(self) -> list[str]:

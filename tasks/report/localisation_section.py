@@ -99,10 +99,12 @@ def _table_3(inputs: Inputs, masks: str) -> PrintedTable:
         own = found.means["map"]
         values = {f"{m}_{r}": own[r][m] for m in printed_in("table_3") for r in READINGS}
         rows.append({**leading, **values, "empty": found.empty_mask})
+    rows += inputs.not_applicable_rows()
     paper = paper_of(inputs.labels)
     if paper is not None:
         rows += _paper_rows(paper)
     notes = [LETTERS.format(kept=percent(inputs.kept)), NOTES, ROWS]
+    notes += inputs.not_applicable_notes()
     if paper is not None:
         notes.append(
             "Shaded rows: what the SegX paper printed. Its AUITC, about equal to its IoU, fits "

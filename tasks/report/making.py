@@ -13,11 +13,16 @@ from tasks.params import Parameters, build_method
 
 @dataclass(frozen=True)
 class Making:
-    """Parameters of a dataset's audits; ``methods``: what each says of itself, by its name."""
+    """Parameters of a dataset's audits.
+
+    ``methods``: what each says of itself, by its name; ``blocks``: the block that an audit names
+    for its class activation methods, by the audit, where it names one.
+    """
 
     split: SplitParameters
     measures: MeasureParameters
     methods: Mapping[str, str]
+    blocks: Mapping[str, str]
 
     @classmethod
     def read(cls, params: Parameters) -> Making:
@@ -29,17 +34,28 @@ class Making:
                 method: build_method(method, params.value(f"method.{method}")).words
                 for method in params.value("methods")
             },
+            {
+                audit: own["block"]
+                for audit, own in params.value("audits").items()
+                if own.get("block")
+            },
         )
 
 
 def training_in_words(card: Mapping[str, Any]) -> str:
     """Say how a classifier got its weights, from its model card.
 
-    >>> training_in_words({"origin": "adopted"})
-    'adopted with its weights; not trained here'
+    >>> training_in_words({"origin": "adopted", "adoption": {"proof": None}})
+    'adopted with its weights, without proof; not trained here'
     """
     if card["origin"] != "trained":
-        return "adopted with its weights; not trained here"
+        proof = (card.get("adoption") or {}).get("proof")
+        said = (
+            "without proof"
+            if proof is None
+            else f"and proven by {proof['images']} of its owner's outputs"
+        )
+        return f"adopted with its weights, {said}; not trained here"
     given = card["trained_with"]
     start = "ImageNet weights" if given["pretrained"] else "random weights"
     weighed = {

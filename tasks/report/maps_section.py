@@ -41,8 +41,45 @@ def maps_section(inputs: Inputs) -> Section:
         "A map that is zero everywhere, or mostly ties, points nowhere. Such maps are counted here "
         "and are no silent zeros in the tables."
     )
-    parts = [_statuses(inputs), _completeness(inputs), _cohort(inputs), _available(inputs)]
+    parts = [
+        _methods(inputs),
+        _statuses(inputs),
+        _completeness(inputs),
+        _cohort(inputs),
+        _available(inputs),
+    ]
     return Section("maps", "The maps themselves", lead, filled(parts))
+
+
+def _methods(inputs: Inputs) -> PrintedTable:
+    """Print the methods that do not explain an audit, and why."""
+    rows = [
+        {
+            "model": audit.model,
+            "xai": spell(method),
+            "status": own.status.replace("_", " "),
+            "reason": own.reason,
+        }
+        for audit in inputs.audits
+        for method, own in audit.numbers.parameters.not_explained.items()
+    ]
+    return PrintedTable(
+        "methods",
+        "Methods that do not explain a model",
+        (
+            Column("model", "Model"),
+            Column("xai", "XAI"),
+            Column("status", "Status"),
+            Column("reason", "Why"),
+        ),
+        rows,
+        (
+            "Not applicable: the method cannot explain this network, whatever the image. Not "
+            "asked: the audit's own list leaves it out. Such a method keeps no prediction out of "
+            "the tables, and does not vote.",
+        ),
+        heads=2,
+    )
 
 
 def _statuses(inputs: Inputs) -> PrintedTable:
@@ -210,6 +247,11 @@ def _making(inputs: Inputs) -> Facts:
     for audit in inputs.audits:
         items.append((f"training of {audit.model}", training_in_words(audit.numbers.model)))
     items += [(spell(method), said) for method, said in making.methods.items()]
+    items += [
+        (f"block of {audit.model}", f"{making.blocks[audit.audit]}, in place of the method's")
+        for audit in inputs.audits
+        if audit.audit in making.blocks
+    ]
     seed = making.measures.control_seed
     items.append(("explanation", f"the highest {percent(inputs.kept)}; controls with seed {seed}"))
     for drawn in [audit.numbers.parameters for audit in inputs.audits[:1]]:

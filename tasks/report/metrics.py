@@ -14,13 +14,19 @@ READINGS = ("original", "segx")
 
 
 def metrics(inputs: Inputs) -> dict[str, Any]:
-    """Give nested numbers by audit and method; what has no value is left out."""
+    """Give nested numbers by audit and method; what has no value is left out.
+
+    Where a ``status`` says why, it stands there as null.
+    """
     quality = inputs.segmenter.get("quality", {}).get("test", {})
     found: dict[str, Any] = {
         audit.audit: {
+            **_adoption(audit),
             "classification": _classification(audit),
-            "localisation": {m: _localisation(audit, m) for m in audit.methods},
-            "certainty": {m: _certainty(audit, m) for m in audit.methods},
+            "localisation": {m: _localisation(audit, m) for m in audit.methods}
+            | _not_applicable(audit, "n"),
+            "certainty": {m: _certainty(audit, m) for m in audit.methods}
+            | _not_applicable(audit, "correct", "incorrect"),
             "agreement": _agreement(audit),
         }
         for audit in inputs.audits
@@ -32,6 +38,12 @@ def metrics(inputs: Inputs) -> dict[str, Any]:
     return _without_nulls(found)
 
 
+def _adoption(audit: AuditSummary) -> dict[str, Any]:
+    """Say of an adopted classifier whether it is proven to be its owner's: 1 without proof."""
+    adoption = audit.numbers.model.get("adoption")
+    return {} if adoption is None else {"adopted_without_proof": int(not adoption["proven"])}
+
+
 def _without_nulls(tree: dict[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for key, value in tree.items():
@@ -39,9 +51,14 @@ def _without_nulls(tree: dict[str, Any]) -> dict[str, Any]:
             inner = _without_nulls(value)
             if inner:
                 kept[key] = inner
-        elif value is not None:
+        elif value is not None or "status" in tree:
             kept[key] = rounded(value)
     return kept
+
+
+def _not_applicable(audit: AuditSummary, *names: str) -> dict[str, Any]:
+    """Give what stands of methods that cannot explain the network: a status, and no numbers."""
+    return {m: {"status": "not_applicable", **dict.fromkeys(names)} for m in audit.not_applicable}
 
 
 def _classification(audit: AuditSummary) -> dict[str, Any]:
@@ -77,6 +94,9 @@ def _certainty(audit: AuditSummary, method: str) -> dict[str, Any]:
 
 def _agreement(audit: AuditSummary) -> dict[str, Any]:
     return {
-        name: {metric.key: metric.take(found) for metric in AGREEMENT}
+        name: {
+            **({} if found.status == "ok" else {"status": found.status}),
+            **{metric.key: metric.take(found) for metric in AGREEMENT},
+        }
         for name, found in audit.numbers.agreement.sets.items()
     }

@@ -106,13 +106,15 @@ class Origin:
 def leaves(tree: Mapping[str, Any], key: Key = ()) -> Iterator[tuple[Key, Any]]:
     """Give the numbers of a metrics.json, each with the keys that lead to it.
 
-    >>> list(leaves({"a": {"b": 1}, "c": 2}))
+    A status is none, and neither is what has no value.
+
+    >>> list(leaves({"a": {"b": 1, "status": "not_applicable", "n": None}, "c": 2}))
     [(('a', 'b'), 1), (('c',), 2)]
     """
     for name, value in tree.items():
         if isinstance(value, Mapping):
             yield from leaves(value, (*key, name))
-        else:
+        elif isinstance(value, int | float):
             yield (*key, name), value
 
 
@@ -124,6 +126,9 @@ def origin_of(key: Key, dataset: str, summary: Outline | None) -> Origin:
     if summary is None:
         return _of_dataset(key, dataset)
     audit, section, *rest = key
+    if section == "adopted_without_proof":
+        what = "whether no reference proves an adopted classifier, kept in its model.json"
+        return Origin(what, (), made_by=places.train_classifier(audit) / "model.json")
     if section == "classification":
         return _classification(audit, rest)
     if section == "agreement":

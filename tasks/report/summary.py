@@ -10,7 +10,15 @@ from tasks.report.printed import markdown_text
 from tasks.report.section import Section
 
 #: Tables that the summary repeats.
-TABLES = ("classification", "segmentation", "table_3", "table_3_controls", "table_4", "quality")
+TABLES = (
+    "classification",
+    "segmentation",
+    "table_3",
+    "table_3_controls",
+    "table_4",
+    "methods",
+    "quality",
+)
 
 
 def summary(

@@ -40,7 +40,7 @@ def run(context: Context, audit: str) -> None:
     cohort = read_cohort(audit)
     description = read_json(places.predict(audit) / "audit.json")
     write_summary(folder / "summary.json", _summary(scope, description, cohort))
-    keys = choose_examples(counted(cohort), scope.report)
+    keys = choose_examples(counted(cohort), scope.report) if scope.methods else set()
     write_gallery(folder / "gallery.parquet", scope, keys, description["size"])
     write_profile(folder / "profile.json", profile_to_json(profile_audit(scope, description)))
 
@@ -70,7 +70,11 @@ def _summary(scope: Scope, description: dict[str, Any], cohort: pa.Table) -> Sum
         available=summarise_available(all_located, all_scored, methods, masks),
         confidence=certainty.summarise_confidence(scored, counted(cohort), masks),
         agreement=agreement.summarise_agreement(
-            counts, cells, methods, scope.agreement.grid, bootstrap
+            counts,
+            cells,
+            {"all": methods, "paper": scope.voters},
+            scope.agreement.grid,
+            bootstrap,
         ),
     )
 
@@ -102,7 +106,7 @@ def _joined(path: Path, table: Table, columns: list[str], cohort: pa.Table) -> p
 STAGE = Stage(
     "summarise",
     ("audit",),
-    ("audits.{audit}", "methods", "measures", "agreement", "report"),
+    ("audits.{audit}.dataset", "methods", "measures", "agreement", "report"),
     run,
     tables={"data/summarise/<dataset>/<audit>/gallery.parquet": "tasks.tables.gallery:gallery"},
 )

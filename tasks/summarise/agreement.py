@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -14,7 +14,7 @@ from saliency_audit.measures.grid import chance_of_agreement
 from saliency_audit.statistics.means import Mean
 from saliency_audit.statistics.resampling import Bootstrap, group_bootstrap
 from tasks.summarise.figures import mean
-from tasks.summarise.rows import distinct, flags, groups, numbers, pick
+from tasks.summarise.rows import flags, groups, numbers, pick
 from tasks.summary.agreement import Agreement, NearUnanimous, OfSet, Pairs, Shared, Votes
 
 AGREEMENT_COLUMNS = ["image_id", "label", "methods", "cell", "count", "valid_methods"]
@@ -22,35 +22,49 @@ CELL_COLUMNS = ["image_id", "label", "method", "cell", "mean", "top"]
 
 #: Cells that a method votes for.
 TOP = 3
+#: Of fewer methods no agreement is claimed.
+LEAST = 3
 
 
 def summarise_agreement(
-    counts: pa.Table, cells: pa.Table, methods: Sequence[str], grid: int, bootstrap: Bootstrap
+    counts: pa.Table,
+    cells: pa.Table,
+    sets: Mapping[str, Sequence[str]],
+    grid: int,
+    bootstrap: Bootstrap,
 ) -> Agreement:
     """Agreement per set of methods, and how far each two share their top cells.
 
+    ``sets``: the methods of each set by its name; those of ``all`` are paired.
     ``counts`` and ``cells``: counted rows of the test split, of the tables of these names.
     """
     return Agreement(
         sets={
-            name: _of_set(pick(counts, methods=name), grid, bootstrap)
-            for name in distinct(counts, "methods")
+            name: _of_set(pick(counts, methods=name), len(members), grid, bootstrap)
+            for name, members in sets.items()
         },
-        pairs=_pairs(cells, methods, grid),
+        pairs=_pairs(cells, sets["all"], grid),
         grid=grid,
     )
 
 
-def _of_set(counts: pa.Table, grid: int, bootstrap: Bootstrap) -> OfSet:
+def _of_set(counts: pa.Table, methods: int, grid: int, bootstrap: Bootstrap) -> OfSet:
     votes = numbers(counts, "count").reshape(-1, grid**2)
     first = counts.take(pa.array(np.arange(0, len(counts), grid**2)))
     valid = numbers(first, "valid_methods").astype(int)
+    known, able = Counter(valid.tolist()), valid >= LEAST
+    first, votes, valid = first.filter(pa.array(able)), votes[able], valid[able]
     highest = votes.max(axis=1).astype(int) if len(votes) else np.zeros(0, int)
     correct = flags(first, "correct")
     return OfSet(
+        status="ok" if len(votes) else "too_few_methods" if known else "no_rows",
+        n=methods,
         rows=len(votes),
-        valid_methods={str(k): n for k, n in sorted(Counter(valid.tolist()).items())},
-        highest=_distribution(highest, valid, grid),
+        too_few=int((~able).sum()),
+        valid_methods={str(k): n for k, n in sorted(known.items())},
+        highest={
+            str(n): _distribution(highest[valid == n], n, grid) for n in sorted(set(valid.tolist()))
+        },
         mean_votes=[mean(votes[:, cell]).mean for cell in range(grid**2)],
         highest_mean=mean(highest.astype(float)),
         highest_mean_correct=mean(highest[correct].astype(float)),
@@ -60,18 +74,12 @@ def _of_set(counts: pa.Table, grid: int, bootstrap: Bootstrap) -> OfSet:
     )
 
 
-def _distribution(highest: NDArray[np.int64], valid: NDArray[np.int64], grid: int) -> list[Votes]:
-    """Rows whose most agreed cell has exactly k votes, and the share that chance would give."""
-    found = []
-    for k in range(int(valid.max(initial=0)) + 1):
-        chance = [
-            chance_of_agreement(v, k, grid) - (chance_of_agreement(v, k + 1, grid))
-            for v in sorted(set(valid.tolist()))
-        ]
-        sizes = [int((valid == v).sum()) for v in sorted(set(valid.tolist()))]
-        expected = sum(c * n for c, n in zip(chance, sizes, strict=True)) / max(1, sum(sizes))
-        found.append(Votes(k, int((highest == k).sum()), expected))
-    return found
+def _distribution(highest: NDArray[np.int64], methods: int, grid: int) -> list[Votes]:
+    """Rows whose most agreed cell has exactly k votes of n methods, and their share by chance."""
+    reached = [chance_of_agreement(methods, k, grid) for k in range(methods + 2)]
+    return [
+        Votes(k, int((highest == k).sum()), reached[k] - reached[k + 1]) for k in range(methods + 1)
+    ]
 
 
 def _shared(
@@ -85,11 +93,10 @@ def _shared(
 
     A cell with v votes is shared by v(v - 1)/2 pairs of methods.
     """
-    able = valid >= 2
-    pairs = valid[able] * (valid[able] - 1) / 2
-    shared = (votes[able] * (votes[able] - 1) / 2).sum(axis=1) / pairs
+    pairs = valid * (valid - 1) / 2
+    shared = (votes * (votes - 1) / 2).sum(axis=1) / pairs
     chance = TOP * TOP / grid**2
-    difference = group_bootstrap(shared - chance, group[able], bootstrap=bootstrap)
+    difference = group_bootstrap(shared - chance, group, bootstrap=bootstrap)
     found = mean(shared)
     return Shared(found.mean, found.n, chance, difference)
 
@@ -101,22 +108,15 @@ def _near_unanimous(
     grid: int,
     bootstrap: Bootstrap,
 ) -> NearUnanimous:
-    """Share of rows in which all valid methods but one, or all, share a top cell, beside chance.
-
-    Rows with fewer than two valid methods are left out.
-    """
-    able = valid >= 2
-    needed = np.maximum(valid[able] - 1, 2)
-    reached = (highest[able] >= needed).astype(float)
-    by_valid = {
-        v: chance_of_agreement(v, max(v - 1, 2), grid) for v in sorted(set(valid[able].tolist()))
-    }
-    chance = np.array([by_valid[v] for v in valid[able].tolist()], dtype=float)
+    """Share of rows in which all valid methods but one, or all, share a top cell, beside chance."""
+    reached = (highest >= valid - 1).astype(float)
+    by_valid = {v: chance_of_agreement(v, v - 1, grid) for v in sorted(set(valid.tolist()))}
+    chance = np.array([by_valid[v] for v in valid.tolist()], dtype=float)
     return NearUnanimous(
-        needed={str(v): max(v - 1, 2) for v in by_valid},
+        needed={str(v): v - 1 for v in by_valid},
         share=mean(reached),
         chance=mean(chance),
-        difference=group_bootstrap(reached - chance, group[able], bootstrap=bootstrap),
+        difference=group_bootstrap(reached - chance, group, bootstrap=bootstrap),
     )
 
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from saliency_audit.statistics.resampling import Bootstrap
-from tasks.audits import AgreementParameters, Audit, MeasureParameters, ReportParameters
+from tasks.audits import AgreementParameters, MeasureParameters, ReportParameters
+from tasks.pairs import Outcome, PairStatus, read_outcomes
 from tasks.params import Parameters
+from tasks.summary.document import NotExplained
 from tasks.summary.document import Parameters as SummaryParameters
 
 
 @dataclass(frozen=True)
 class Scope:
-    """An audit with the parameters of its summary; ``dataset`` is the audit's."""
+    """An audit with the parameters of its summary.
+
+    ``dataset``: the audit's; ``outcomes``: what came of each method.
+    """
 
     audit: str
     dataset: str
-    methods: tuple[str, ...]
+    outcomes: Mapping[str, Outcome]
     measures: MeasureParameters
     agreement: AgreementParameters
     report: ReportParameters
@@ -26,12 +32,18 @@ class Scope:
         """Read what the stage declares; raises ParameterError."""
         return cls(
             audit,
-            params.read(f"audits.{audit}", Audit).dataset,
-            tuple(params.value("methods")),
+            params.value(f"audits.{audit}.dataset"),
+            read_outcomes(audit, params.value("methods")),
             params.read("measures", MeasureParameters),
             params.read("agreement", AgreementParameters),
             params.read("report", ReportParameters),
         )
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that explain the audit, in the order of params.yaml."""
+        explained = PairStatus.EXPLAINED
+        return tuple(m for m, own in self.outcomes.items() if own.status is explained)
 
     @property
     def bootstrap(self) -> Bootstrap:
@@ -47,6 +59,12 @@ class Scope:
         """Give what a reader of the numbers must know."""
         return SummaryParameters(
             methods=list(self.methods),
+            not_explained={
+                method: NotExplained(own.status.value, own.reason)
+                for method, own in self.outcomes.items()
+                if own.status is not PairStatus.EXPLAINED
+            },
+            agreement_preset=self.agreement.preset,
             agreement_methods=list(self.voters),
             grid=self.agreement.grid,
             kept_fraction=self.measures.kept_fraction,

@@ -29,7 +29,7 @@ class Shared(Mean):
 class NearUnanimous:
     """Share of rows in which all valid methods but one, or all, share a cell, beside ``chance``.
 
-    ``needed``: votes for that, by the number of valid methods.
+    ``needed``: votes for that, k, by the number of valid methods, n.
     """
 
     needed: dict[str, int]
@@ -40,11 +40,20 @@ class NearUnanimous:
 
 @dataclass(frozen=True)
 class OfSet:
-    """Agreement of a set of methods. ``mean_votes``: by cell, row by row of the image."""
+    """Agreement of a set of methods.
 
+    ``status``: ``ok``, or why no figure has a value: ``too_few_methods`` or ``no_rows``; ``n``:
+    methods of the set that explain the audit; ``rows``: those in which three or more can vote,
+    which all figures are of, and ``too_few``: the others; ``valid_methods``: rows by how many can;
+    ``highest``: by that number, n; ``mean_votes``: by cell, row by row of the image.
+    """
+
+    status: str
+    n: int
     rows: int
+    too_few: int
     valid_methods: dict[str, int]
-    highest: list[Votes]
+    highest: dict[str, list[Votes]]
     mean_votes: list[float | None]
     highest_mean: Mean
     highest_mean_correct: Mean

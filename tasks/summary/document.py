@@ -20,10 +20,25 @@ AGAIN = "delete it and run `saliency-audit run`"
 
 
 @dataclass(frozen=True)
+class NotExplained:
+    """A method without maps: ``status`` ``not_applicable`` or ``not_asked``, and the reason."""
+
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Parameters:
-    """What a reader of the numbers must know of how they were made."""
+    """What a reader of the numbers must know of how they were made.
+
+    ``methods``: those that explain the audit; ``not_explained``: the others;
+    ``agreement_methods``: those of the first that vote in the chosen set, and
+    ``agreement_preset`` its name, if it has one.
+    """
 
     methods: list[str]
+    not_explained: dict[str, NotExplained]
+    agreement_preset: str | None
     agreement_methods: list[str]
     grid: int
     kept_fraction: float

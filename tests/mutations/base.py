@@ -45,7 +45,9 @@ MODEL = "architecture: cnn\ntrain:\n  epochs: 6\n"
 LEFT_OUT = ("code", "report", "index")
 #: Stages in an order in which each follows what it needs, and what each is run for.
 ORDER = tuple(
-    (stage.name, stage.arguments[-1]) for stage in in_order() if stage.name not in LEFT_OUT
+    (stage.name, (stage.arguments or ("all",))[-1])
+    for stage in in_order()
+    if stage.name not in LEFT_OUT
 )
 NAMES = tuple(name for name, _ in ORDER)
 GATES = tuple(gate.name for gate, _ in gates())
@@ -71,6 +73,8 @@ class Subject:
     def arguments(self, stage: str) -> list[tuple[str, ...]]:
         """What a stage is called with."""
         what = dict(ORDER)[stage]
+        if what == "all":
+            return [()]
         if what == "method":
             return [(self.audit, method) for method in METHODS]
         return [(self.name if what == "dataset" else self.audit,)]
@@ -106,7 +110,7 @@ def parameters() -> dict[str, Any]:
         "rise": {"samples": 64, "seed": 0},
     }
     tree["segmenter"]["epochs"] = 5
-    tree["agreement"]["methods"] = list(METHODS)
+    tree["agreement"] = {"preset": None, "methods": list(METHODS)}
     tree["report"] = {"gallery": 1, "seed": 0, "replicates": 100}
     return tree
 

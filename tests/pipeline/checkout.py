@@ -37,7 +37,7 @@ PARAMS = {
     "methods": ["gradcam", "rise"],
     "method": {"gradcam": {}, "rise": {"samples": 64, "seed": 0}},
     "segmenter": {"epochs": 1},
-    "agreement": {"grid": 3, "methods": ["gradcam", "rise"]},
+    "agreement": {"preset": None, "grid": 3, "methods": ["gradcam", "rise"]},
     "report": {"gallery": 2, "seed": 0, "replicates": 100},
     "predict": {"background": 8},
 }

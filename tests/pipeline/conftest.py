@@ -3,13 +3,15 @@
 Two of them are made from nothing, once for all tests, whatever worker of pytest-xdist needs them
 first: `reproduced` by DVC alone, and `flown` by `saliency-audit run`. Tests copy them, or take
 what `reproduced` has computed from its run-cache (`warm_checkout`); where a test is about stages
-that run, or about no such stage, it begins with an empty cache (`new_checkout`).
+that run, or about no such stage, it begins with an empty cache (`new_checkout`). Stages start warm
+(tests/pipeline/warm.py), but for those of `reproduced` and of tests marked `cold`.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ import pytest
 from filelock import FileLock
 
 from tests.pipeline.checkout import Checkout, make_checkout
+from tests.pipeline.warm import interpreter
 
 if TYPE_CHECKING:
     from tests.faults.servers import Server
@@ -50,6 +53,32 @@ def shared(tmp_path_factory, request) -> Callable[[str, Callable[[Path], None]],
     return get
 
 
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Have some variables for as long as it lasts."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory) -> Iterator[dict[str, str]]:
+    """The variables by which stages start warm."""
+    with interpreter(tmp_path_factory.mktemp("warm") / "socket") as variables:
+        yield variables
+
+
+@pytest.fixture(scope="module", autouse=True)
+def starts_warm(request) -> Iterator[None]:
+    """Stages of a module's tests start warm, unless the module is marked `cold`."""
+    if request.node.get_closest_marker("cold"):
+        yield
+    else:
+        with environment(request.getfixturevalue("warm")):
+            yield
+
+
 @pytest.fixture(scope="session")
 def reproduced(root, shared) -> Checkout:
     """The miniature audit as one ``dvc repro`` made it from nothing: to compare, or to copy.
@@ -66,14 +95,15 @@ def reproduced(root, shared) -> Checkout:
 
 
 @pytest.fixture(scope="session")
-def changed(reproduced, shared) -> Checkout:
+def changed(reproduced, shared, warm) -> Checkout:
     """The miniature audit after another ``dvc repro``, of one more mask for RISE: to be copied."""
 
     def fill(folder: Path) -> None:
         shutil.copytree(reproduced.path, folder / "project", symlinks=True)
         checkout = Checkout(folder / "project")
         checkout.write_params(with_masks(checkout.params(), 65))
-        (folder / RAN).write_text("\n".join(sorted(checkout.repro())))
+        with environment(warm):
+            (folder / RAN).write_text("\n".join(sorted(checkout.repro())))
 
     return Checkout(shared("changed", fill) / "project")
 
@@ -85,11 +115,12 @@ def with_masks(tree: dict[str, Any], samples: int) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def flown(root, shared) -> Checkout:
+def flown(root, shared, warm) -> Checkout:
     """The miniature audit as one ``saliency-audit run`` made it from nothing: to be copied."""
 
     def fill(folder: Path) -> None:
-        said = make_checkout(root, folder / "project").audit("run").stderr
+        with environment(warm):
+            said = make_checkout(root, folder / "project").audit("run").stderr
         (folder / SAID).write_text(said)
 
     return Checkout(shared("flown", fill) / "project")
@@ -164,7 +195,5 @@ def one_server(prefect_server) -> Iterator[None]:
 
     That is what `flown` did, and the audit of test_lineage.
     """
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in prefect_server.environment.items():
-            patch.setenv(name, value)
+    with environment(prefect_server.environment):
         yield

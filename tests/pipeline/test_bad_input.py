@@ -52,7 +52,7 @@ def checkout(root, tmp_path, monkeypatch):
         "audits": {AUDIT: {"dataset": "mine", "classifier": "tiny"}},
         "methods": ["gradcam"],
         "predict": {**tree["predict"], "background": 4},
-        "agreement": {"grid": 3, "methods": ["gradcam"]},
+        "agreement": {"preset": None, "grid": 3, "methods": ["gradcam"]},
         "report": {"gallery": 1, "seed": 0, "replicates": 100},
     }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(tree))

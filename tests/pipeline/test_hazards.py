@@ -72,7 +72,7 @@ class Small:
         return yaml.safe_load((self.path / "dvc.lock").read_text())["stages"]
 
 
-pytestmark = pytest.mark.audit
+pytestmark = [pytest.mark.audit, pytest.mark.cold]
 
 
 @pytest.fixture

@@ -58,6 +58,9 @@ def audited(checkout):
     tree["datasets"] = {DATASET: source}
     tree["audits"] = {AUDIT: {"dataset": DATASET, "classifier": "tiny", "images": 30}}
     tree["split"] = {**tree["split"], "test": 30}
+    tree["methods"] = ["gradcam", "gradcam_plus_plus", "rise"]
+    tree["method"] = {**tree["method"], "gradcam_plus_plus": {}}
+    tree["agreement"] = {**tree["agreement"], "methods": tree["methods"]}
     tree["split"]["train"] = 60
     checkout.write_params(tree)
     checkout.call("git", "remote", "add", "origin", f"https://me:{PASSWORD}@example.org/a.git")
@@ -129,7 +132,7 @@ def highest(own):
 
 
 def near_unanimous(own):
-    return highest(own) >= max(own[0]["valid_methods"] - 1, 2)
+    return highest(own) >= own[0]["valid_methods"] - 1
 
 
 def computed(key, tables):
@@ -158,12 +161,14 @@ def computed(key, tables):
         }[key[2]]()
     if section == "agreement":
         cells = by(rows, "image_id", "label")
-        # Two maps of three cells of nine: disjoint in C(6, 3) of C(9, 3) cases.
+        # Three maps of three cells of nine: the second is disjoint in C(6, 3) of C(9, 3) cases, and
+        # the third then in one.
         return {
+            "methods": lambda: max(own[0]["valid_methods"] for own in cells),
             "n": lambda: len(cells),
             "highest_mean": lambda: mean(highest(own) for own in cells),
             "near_unanimous": lambda: mean(near_unanimous(own) for own in cells),
-            "chance": lambda: 1 - comb(6, 3) / comb(9, 3),
+            "chance": lambda: 1 - comb(6, 3) / comb(9, 3) ** 2,
         }[name]()
     if name in ("n", "correct", "incorrect"):
         return len(rows)

@@ -66,7 +66,7 @@ def test_a_comment_runs_nothing_but_the_look_at_the_code(audited):
 
 def test_a_change_to_a_method_reruns_it_and_no_other(audited):
     """And what asks it for its parameters. It does the same as before, so that nothing follows."""
-    asking = {f"check_maps@{AUDIT}", "report@phantom_skin"}
+    asking = {"scope", f"check_maps@{AUDIT}", "report@phantom_skin"}
     path = audited.path / "saliency_audit" / "attribution" / "rise.py"
     text = path.read_text()
     path.write_text(f"{text}\nNEW = 1\n")

@@ -31,6 +31,7 @@ from flows.execution.run_record import (
 from flows.ground.git import commit_of
 from tests.pipeline.conftest import SAID
 
+pytestmark = pytest.mark.cold
 AUDIT = "phantom_skin-tiny"
 
 TOY = """

@@ -26,7 +26,7 @@ import yaml
 from flows.history.past_audits import past_audits
 from flows.history.releases import sha256_of
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.cold]
 AUDIT = "skin-given"
 #: Seconds that an audit may take on a busy machine.
 PATIENCE = 300

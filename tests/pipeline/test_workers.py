@@ -22,6 +22,7 @@ import psutil
 import pytest
 import yaml
 
+pytestmark = pytest.mark.cold
 AUDIT = "phantom_skin-tiny"
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 QUIET = {

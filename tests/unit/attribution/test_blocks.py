@@ -9,7 +9,7 @@ from torch import nn
 
 from saliency_audit.attribution.blocks import LAST_BLOCK, explained_block
 from saliency_audit.attribution.gradcam import GradCam
-from saliency_audit.errors import ModelError
+from saliency_audit.errors import ModelError, NotApplicable
 from saliency_audit.labelling import Labelling
 from saliency_audit.models.architectures import build
 from saliency_audit.models.classifier import Classifier
@@ -84,7 +84,7 @@ def test_the_block_does_not_hang_on_the_weights():
 
 def test_a_networks_wrapping_does_not_change_its_block():
     classifier = classifier_of(nn.Sequential(build("resnet18", 2, (48, 48))))
-    assert explained_block(classifier)[0] == "0.layer4"
+    assert explained_block(classifier, image_size=(224, 224))[0] == "0.layer4"
 
 
 def test_the_search_leaves_no_trace():
@@ -117,13 +117,13 @@ def test_a_transformer_has_none_and_the_error_says_what_to_do(name):
         if name == "windows"
         else timm.create_model("vit_tiny_patch16_224", img_size=size, depth=2, num_classes=2)
     )
-    with pytest.raises(ModelError, match=r"no convolutional block.*shap, lime or rise"):
+    with pytest.raises(NotApplicable, match=r"no convolutional block.*shap, lime or rise"):
         explained_block(classifier_of(network, size))
 
 
 def test_a_network_without_convolutions_has_none(images, compute):
     classifier = classifier_of(nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 2)))
-    with pytest.raises(ModelError, match="no convolutional block"):
+    with pytest.raises(NotApplicable, match="no convolutional block"):
         GradCam().explain(classifier, images, [[0]] * 3, list("xyz"), compute=compute)
 
 
@@ -162,3 +162,24 @@ def test_a_block_without_activations_is_refused(images, compute, network, block,
         GradCam(block).explain(
             classifier_of(network), images, [[0]] * 3, list("xyz"), compute=compute
         )
+
+
+@pytest.mark.parametrize(
+    ("architecture", "size", "block", "cells"),
+    [
+        ("resnet18", 64, "layer2", 8),
+        ("resnet50", 64, "layer2", 8),  # its third layer begins with as many cells, and has fewer
+        ("mobilenet_v3_small", 64, "features.3", 8),
+        ("resnet18", 28, "layer1", 7),
+        ("resnet18", 12, "relu", 6),  # none has seven: the most there are
+        ("resnet18", 224, "layer4", 7),
+    ],
+)
+def test_the_default_has_seven_cells_where_it_can(architecture, size, block, cells):
+    classifier = classifier_of(build(architecture, 2, (size, size)).eval())
+    name, module = explained_block(classifier, image_size=(size, size))
+    assert name == block
+    given = []
+    with module.register_forward_hook(lambda _, __, output: given.append(output.shape[2:])):
+        classifier(torch.rand(1, 3, size, size))
+    assert tuple(given[0]) == (cells, cells)

@@ -66,7 +66,7 @@ def explained(method, classifier, images, label, compute) -> np.ndarray:
 
 
 def test_every_label_by_its_equation(classifier, images, compute):
-    found = GradCam(placement="stretched").explain(
+    found = GradCam("last_block", "stretched").explain(
         classifier, images, [[0, 1, 2]] * 3, KEYS, compute=compute
     )
     for label in range(3):
@@ -87,7 +87,7 @@ def captum_maps(classifier, module, images, label) -> np.ndarray:
 def test_captum_agrees(classifier_named, images, compute, name, block):
     classifier = classifier_named(name)
     theirs = captum_maps(classifier, classifier.network.get_submodule(block), images, 1)
-    ours = explained(GradCam(placement="stretched"), classifier, images, 1, compute)
+    ours = explained(GradCam("last_block", "stretched"), classifier, images, 1, compute)
     np.testing.assert_allclose(ours, theirs, atol=1e-5 * theirs.max())
 
 
@@ -95,7 +95,7 @@ def test_pytorch_grad_cam_agrees_on_a_resnet(classifier_named, images, compute, 
     classifier = classifier_named("resnet18")
     with GradCAM(classifier, [classifier.network.layer4]) as cam:
         theirs = cam(images, [ClassifierOutputTarget(1)] * 3)
-    ours = explained(GradCam(placement="stretched"), classifier, images, 1, compute)
+    ours = explained(GradCam("last_block", "stretched"), classifier, images, 1, compute)
     for our, their in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(normalised(our), normalised(their), atol=1e-4)
 
@@ -124,7 +124,10 @@ def test_densenets_last_relu_works_in_place_and_is_counted_once(
     with GradCAM(classifier, [features]) as cam:
         theirs = cam(images, [ClassifierOutputTarget(1)] * 3)
     pairs = [
-        (explained(GradCam(placement="stretched"), classifier, images, 1, compute), scaled(read)),
+        (
+            explained(GradCam("last_block", "stretched"), classifier, images, 1, compute),
+            scaled(read),
+        ),
         (explained(GradCam("features", "stretched"), classifier, images, 1, compute), scaled(own)),
         (captum_maps(classifier, features, images, 1), scaled(own)),
         (theirs, scaled(mixed)),
@@ -165,8 +168,8 @@ def test_a_saturated_output_keeps_its_map(classifier_named, images, compute, nor
         certain = sure.probabilities(sure(images))
     assert ((certain == 0) | (certain == 1)).all()
     label = int(certain[0].argmax())
-    before = explained(GradCam(placement="stretched"), plain, images, label, compute)
-    after = explained(GradCam(placement="stretched"), sure, images, label, compute)
+    before = explained(GradCam("last_block", "stretched"), plain, images, label, compute)
+    after = explained(GradCam("last_block", "stretched"), sure, images, label, compute)
     for one, other in zip(before, after, strict=True):
         np.testing.assert_allclose(normalised(one), normalised(other), atol=1e-5)
 
@@ -175,7 +178,7 @@ def test_activations_that_are_not_numbers_give_a_nan_map(classifier_named, image
     classifier = copy.deepcopy(classifier_named("resnet18"))
     with torch.no_grad():
         classifier.network.layer4[1].bn2.bias[3] = torch.nan
-    found = GradCam(placement="stretched").explain(
+    found = GradCam("last_block", "stretched").explain(
         classifier, images, [[0]] * 3, KEYS, compute=compute
     )
     assert {quantise(maps[0], 0.05).status for maps in found} == {"nan_map"}

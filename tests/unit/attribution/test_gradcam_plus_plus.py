@@ -49,7 +49,7 @@ def test_the_map_is_that_of_equation_19(small, compute, normalised):
     images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     exact = copy.deepcopy(small).double()
     body, head = exact.network[:5], exact.network[5:]
-    found = GradCamPlusPlus(placement="stretched").explain(
+    found = GradCamPlusPlus("last_block", "stretched").explain(
         small, images, [[0, 2]] * 2, KEYS[:2], compute=compute
     )
     for image, maps in zip(images.double(), found, strict=True):
@@ -91,7 +91,7 @@ def test_the_closed_form_where_the_head_is_linear(
     factor = relu(gradient) / (2 + gradient * activations.sum((2, 3))) * pixels
     coarse = relu((factor[..., None, None] * activations).sum(1, keepdim=True))
     theirs = interpolate(coarse, images.shape[2:], mode="bilinear")[:, 0].detach().numpy()
-    found = GradCamPlusPlus(placement="stretched").explain(
+    found = GradCamPlusPlus("last_block", "stretched").explain(
         classifier, images, [[1]] * 3, KEYS, compute=compute
     )
     for (ours,), their in zip(found, theirs, strict=True):
@@ -135,7 +135,7 @@ def test_activations_that_are_not_numbers_give_a_nan_map(classifier_named, image
     classifier = copy.deepcopy(classifier_named("resnet18"))
     with torch.no_grad():
         classifier.network.layer4[1].bn2.bias[3] = torch.nan
-    found = GradCamPlusPlus(placement="stretched").explain(
+    found = GradCamPlusPlus("last_block", "stretched").explain(
         classifier, images, [[0]] * 3, KEYS, compute=compute
     )
     assert {quantise(maps[0], 0.05).status for maps in found} == {"nan_map"}

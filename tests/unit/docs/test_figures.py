@@ -42,8 +42,12 @@ def orthogonal_block():
     return 2 * len(constant("saliency_audit.attribution.orthogonal", "hadamard")(cells + 1))
 
 
+def xaimed():
+    return constant("tasks.audits", "AgreementParameters")()
+
+
 def chance_of_three():
-    votes = len(params()["agreement"]["methods"])
+    votes = len(xaimed().methods)
     return constant("saliency_audit.measures.grid", "chance_of_agreement")(votes, 3)
 
 
@@ -109,18 +113,10 @@ STATED = [
         rf"LIME found fewer than {N} regions",
         of("saliency_audit.attribution.lime", "ENOUGH_SUPERPIXELS"),
     ),
-    Stated(
-        "definitions", r"cut in (\d).\d cells \(`agreement.grid`\)", of_params("agreement", "grid")
-    ),
-    Stated(
-        "definitions", r"cut in \d.(\d) cells \(`agreement.grid`\)", of_params("agreement", "grid")
-    ),
-    Stated(
-        "definitions", rf"0 … {N} for the paper's", lambda: len(params()["agreement"]["methods"])
-    ),
-    Stated(
-        "definitions", rf"for the paper's {N} \(", lambda: len(params()["agreement"]["methods"])
-    ),
+    Stated("definitions", r"cut in (\d).\d cells \(`agreement.preset`\)", lambda: xaimed().grid),
+    Stated("definitions", r"cut in \d.(\d) cells \(`agreement.preset`\)", lambda: xaimed().grid),
+    Stated("definitions", rf"0 … {N} for the paper's", lambda: len(xaimed().methods)),
+    Stated("definitions", rf"for the paper's {N} \(", lambda: len(xaimed().methods)),
     Stated("definitions", rf"top lists in {N} % of images", lambda: 100 * chance_of_three()),
     Stated("definitions", rf"background image, averaged over {N} points", of_method("shap")),
     Stated("definitions", rf"{N} times a random half of them", of_method("lime")),

@@ -28,7 +28,7 @@ TREE = {
     "audits": {
         "drawn-small": {"dataset": "drawn", "classifier": "small", "images": 10},
         "drawn-deep": {"dataset": "drawn", "classifier": "deep", "images": 10},
-        "real-given": {"dataset": "real", "classifier": "given"},
+        "real-given": {"dataset": "real", "classifier": "given", "methods": ["rise"]},
     },
     "method": {"gradcam": {}, "rise": {"samples": 64}},
     "segmenter": {"epochs": 2},
@@ -47,6 +47,7 @@ TREE = {
         ("tasks.explain drawn-small rise", 10 * 64),
         ("tasks.explain drawn-deep rise", 10 * 64 * 5),
         ("tasks.explain real-given rise", 1000 * 64),
+        ("tasks.explain real-given gradcam", 0),
         ("tasks.split drawn", 0),
         ("tasks.explain drawn-small", 0),
     ],

@@ -1,5 +1,7 @@
 """Networks by name: Table 1 of XAIMed, the families, what cannot be built."""
 
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -66,12 +68,15 @@ def test_a_network_by_name_has_an_output_per_label_and_a_gradient(architecture, 
     assert first.grad is not None and bool(first.grad.isfinite().all())
 
 
-def test_timm_and_cnn_read_other_channels_and_torchvision_says_that_it_does_not():
+@pytest.mark.parametrize("architecture", ["cnn", "timm:resnet10t", "shufflenet_v2_x0_5"])
+def test_networks_read_other_channels(architecture):
     grey = torch.rand(2, 1, 32, 32)
-    assert build("cnn", 2, (32, 32), in_channels=1)(grey).shape == (2, 2)
-    assert build("timm:resnet10t", 2, (32, 32), in_channels=1)(grey).shape == (2, 2)
-    with pytest.raises(ParameterError, match="timm:resnet18"):
-        build("resnet18", 2, (32, 32), in_channels=1)
+    assert build(architecture, 2, (32, 32), in_channels=1)(grey).shape == (2, 2)
+
+
+def test_pretrained_weights_of_three_channels_are_no_weights_of_one():
+    with pytest.raises(ParameterError, match="read 3 channels"):
+        build("resnet18", 2, (32, 32), in_channels=1, pretrained=True)
 
 
 @pytest.mark.parametrize("architecture", ["cnn", "resnet18"])
@@ -101,9 +106,47 @@ def test_an_unknown_name_is_answered_with_the_nearest(wrong, right):
         build(wrong, 2, (32, 32))
 
 
-def test_a_transformer_is_not_offered_as_a_cnn():
-    with pytest.raises(ParameterError, match="unknown architecture 'vit_b_16'"):
-        build("vit_b_16", 2, (224, 224))
+@pytest.mark.parametrize(
+    ("architecture", "size"),
+    [("vit_b_16", 32), ("swin_t", 32), ("timm:vit_tiny_patch16_224", 48)],
+)
+def test_a_transformer_is_built_for_its_size(architecture, size):
+    network = build(architecture, 3, (size, size)).eval()
+    with torch.no_grad():
+        assert network(torch.rand(1, 3, size, size)).shape == (1, 3)
+
+
+def test_a_transformer_of_squares_says_so():
+    with pytest.raises(ParameterError, match=r"input_size is 32x48: .*squares"):
+        build("vit_b_16", 2, (32, 48))
+    with pytest.raises(ModelError, match="vit_b_16 cannot read images of 30x30"):
+        build("vit_b_16", 2, (30, 30))
+
+
+@pytest.mark.parametrize("name", ["xrv:densenet121", "monai:DenseNet121"])
+def test_a_package_that_is_not_installed_is_named(name, monkeypatch):
+    package = {"xrv": "torchxrayvision", "monai": "monai"}[name.partition(":")[0]]
+    for module in [m for m in sys.modules if m.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, package, None)  # Python refuses to import it then
+    with pytest.raises(ModelError, match=rf"{package} is not installed: .*pip install"):
+        build(name, 2, (64, 64))
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "channels"),
+    [
+        ("xrv:densenet121", "torchxrayvision", 1),
+        ("monai:DenseNet121", "monai", 3),
+        ("monai:resnet18", "monai", 3),
+        ("monai:efficientnet-b0", "monai", 1),
+    ],
+)
+def test_networks_of_medical_packages_are_built_by_name(name, package, channels):
+    pytest.importorskip(package)
+    network = build(name, 2, (224, 224), in_channels=channels).eval()
+    with torch.no_grad():
+        assert network(torch.rand(1, channels, 224, 224)).shape == (1, 2)
 
 
 def test_images_too_small_for_a_network_are_refused_by_name_and_size():

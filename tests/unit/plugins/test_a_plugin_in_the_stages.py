@@ -96,6 +96,7 @@ def test_an_audit_of_plugins_and_what_a_change_of_the_method_reruns(installed, c
     write_pins(checkout, tree)
     for stage, *arguments in (
         ["code"],
+        ["scope"],
         ["ingest", "discs"],
         ["split", "discs"],
         ["train_classifier", AUDIT],

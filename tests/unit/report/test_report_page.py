@@ -249,7 +249,11 @@ def all_maps(status):
     [
         ({"masks": "none", "empty_masks": False}, "no masks"),
         ({"test_chosen": False}, "No explained prediction of the test split"),
-        ({"methods": ("gradcam",)}, "not two methods"),
+        ({"methods": ("gradcam",)}, "no agreement is claimed"),
+        (
+            {"not_applicable": dict.fromkeys(("gradcam", "shap", "lime", "rise"), "no")},
+            "are not applicable to this network",
+        ),
         ({"accuracy": 1.0, "seed": 1}, "c_IoU"),
         ({"segmenter_sees": False}, "No: c_IoU is 0 for every prediction"),
         ({"gallery": 0}, "nothing to show"),
@@ -266,6 +270,42 @@ def test_a_page_is_made_of_whatever_there_is(make_project, settings, words):
     assert words in html(odd)
     assert "nan" not in re.findall(r"<td[^>]*>([^<]*)</td>", html(odd))
     assert "None" not in re.findall(r"<td[^>]*>([^<]*)</td>", html(odd))
+
+
+def test_a_method_that_cannot_explain_a_network_is_a_row_with_its_reason(make_project):
+    """The other methods have the figures that they have without it; agreement is of those left."""
+    reason = "the network has no convolutional block"
+    methods = ("gradcam", "lime", "rise", "shap")
+    odd, plain = (
+        make_project(name="odd", audits=("odd-vit",), images=36, methods=own, **more).report()
+        for own, more in (
+            (methods, {"not_applicable": {"shap": reason}}),
+            (methods[:3], {}),
+        )
+    )
+    text = " ".join(parse(odd).text)
+    assert f"Not applicable: SHAP to vit: {reason}." in text
+    assert text.count("SHAP (not applicable)") == 2, "Tables 3 and 4"
+    told = rows_of(odd, "methods")
+    assert [(row["xai"], row["status"], row["reason"]) for row in told] == [
+        ("SHAP", "not applicable", reason)
+    ]
+    assert rows_of(odd, "table_3")[:3] == rows_of(plain, "table_3")
+    found, other = (
+        json.loads((own.folder / "reports/odd/metrics.json").read_text())["odd-vit"]
+        for own in (odd, plain)
+    )
+    for part, names in (("localisation", ["n"]), ("certainty", ["correct", "incorrect"])):
+        status = found[part].pop("shap")
+        assert status == {"status": "not_applicable", **dict.fromkeys(names)}
+    assert found == other
+    assert found["agreement"]["all"]["methods"] == 3
+    assert {row["k"] for row in rows_of(odd, "agreement")} == {"2 of 3"}
+
+
+def rows_of(project, table) -> list[dict[str, str]]:
+    text = (project.folder / "reports" / project.name / "tables" / f"{table}.csv").read_text()
+    return list(csv.DictReader(io.StringIO(text)))
 
 
 def test_where_every_prediction_is_right_nothing_is_claimed(make_project):

@@ -213,14 +213,17 @@ def test_agreement_counted_pair_by_pair(project, found):
         valid = [own for _, own in image.groupby("method") if own.top.notna().all()]
         tops = [set(own[own.top.astype(bool)].cell) for own in valid]
         pairs = [len(a & b) for i, a in enumerate(tops) for b in tops[i + 1 :]]
-        if pairs:
+        if len(valid) >= 3:
             shared.append(np.mean(pairs))
     own = found["agreement"]["sets"]["all"]
     assert own["shared"]["mean"] == pytest.approx(np.mean(shared))
     assert own["shared"]["n"] == len(shared)
     assert own["shared"]["chance"] == 1.0
-    assert sum(item["rows"] for item in own["highest"]) == own["rows"]
-    assert sum(item["chance"] for item in own["highest"]) == pytest.approx(1.0)
+    assert own["rows"] == len(shared)
+    assert sum(item["rows"] for bins in own["highest"].values() for item in bins) == own["rows"]
+    for n, bins in own["highest"].items():
+        assert [item["votes"] for item in bins] == list(range(int(n) + 1))
+        assert sum(item["chance"] for item in bins) == pytest.approx(1.0)
 
 
 def test_confidence_bins_hold_every_counted_row_once(project, found):

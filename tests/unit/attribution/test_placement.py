@@ -1,0 +1,161 @@
+"""Cells are painted where they look: the gradient of one cell is where its value is painted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn.functional import interpolate
+
+from saliency_audit.attribution.blocks import LAST_BLOCK, explained_block
+from saliency_audit.attribution.gradcam import GradCam
+from saliency_audit.attribution.grid import Grid, stretched
+from saliency_audit.attribution.maps import quantise
+from saliency_audit.attribution.measured_centres import measured_centres
+from saliency_audit.attribution.placement import grid_of, listening
+from saliency_audit.compute import Compute
+from saliency_audit.labelling import Labelling
+from saliency_audit.models.architectures import build
+from saliency_audit.models.classifier import Classifier
+
+FAMILIES = [
+    "resnet18",
+    "vgg11_bn",
+    "densenet121",
+    "mobilenet_v3_small",
+    "efficientnet_b0",
+    "shufflenet_v2_x0_5",
+    "mnasnet0_5",
+    "googlenet",
+    "regnet_y_400mf",
+    "convnext_tiny",
+    "squeezenet1_1",
+    "timm:tf_efficientnet_b0",
+]
+
+
+def classifier_of(network: nn.Module) -> Classifier:
+    return Classifier(network.eval(), ("a", "b"), Labelling.MULTICLASS)
+
+
+def symmetrised(network: nn.Module) -> nn.Module:
+    """Make every kernel its own mean with the one turned by 180°, and all weights positive."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            weight = module.weight.data.abs()
+            module.weight.data = (weight + weight.flip(2, 3)) / 2
+        if getattr(module, "inplace", False):
+            module.inplace = False
+    return network
+
+
+def centre_of_gradient(classifier: Classifier, block: str, cell: tuple[int, int], size) -> list:
+    """Centre of the gradient of a cell for the pixels, in float64, averaged over some noise."""
+    network = classifier.network.double()
+    total = np.zeros(size)
+    for seed in range(2):
+        images = torch.rand(
+            (1, 3, *size), generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+        ).requires_grad_()
+        found: list[torch.Tensor] = []
+        with listening(network, block, lambda value, found=found: found.append(value.clone())):
+            network(images)
+        (gradient,) = torch.autograd.grad(found[-1][0, :, cell[0], cell[1]].sum(), images)
+        total += gradient[0].abs().sum(dim=0).numpy()
+    network.float()
+    weights = total / total.sum()
+    return [float((np.arange(size[axis]) * weights.sum(axis=1 - axis)).sum()) for axis in (0, 1)]
+
+
+@pytest.mark.parametrize("architecture", FAMILIES)
+def test_a_cell_is_painted_where_its_gradient_is(architecture):
+    """Large images, so that a cell in the middle sees no border; even and odd."""
+    size = (449, 416)
+    classifier = classifier_of(symmetrised(build(architecture, 2, (224, 224))))
+    block, _ = explained_block(classifier, LAST_BLOCK, image_size=size)
+    grid = grid_of(classifier, block, "field", size, named=False)
+    assert grid.found == "geometry"
+    cell = (grid.cells[0] // 2, grid.cells[1] // 2)
+    looked = centre_of_gradient(classifier, block, cell, size)
+    painted = grid.painted(
+        torch.zeros(1, *grid.cells).index_put(
+            (torch.tensor(0), torch.tensor(cell[0]), torch.tensor(cell[1])), torch.tensor(1.0)
+        ),
+        size,
+    )[0]
+    painted = painted - painted.min()
+    for axis in (0, 1):
+        profile = painted.sum(axis=1 - axis)
+        centre = float((np.arange(size[axis]) * profile).sum() / profile.sum())
+        # Squeeze-and-excitation and the image's border pull the gradient's centre a little.
+        assert centre == pytest.approx(looked[axis], abs=0.5 + 0.02 * grid.step[axis])
+
+
+def test_what_is_measured_is_what_geometry_says():
+    network = build("resnet18", 2, (96, 96)).eval()
+    classifier = classifier_of(network)
+    grid = grid_of(classifier, "layer2", "field", (96, 96))
+
+    def activations(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+        found = []
+        with listening(network, "layer2", found.append):
+            network(images)
+        return found[-1]
+
+    measured = measured_centres(network, activations, (96, 96))
+    assert measured is not None
+    for axis in (0, 1):
+        np.testing.assert_allclose(measured[axis], grid.centres(axis), atol=1.0)
+
+
+def test_stretched_is_what_libraries_do():
+    values = torch.rand(2, 5, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    theirs = interpolate(values[:, None], (64, 96), mode="bilinear")[:, 0].numpy()
+    np.testing.assert_array_equal(
+        stretched("x", (5, 7), (64, 96)).painted(values, (64, 96)), theirs
+    )
+
+
+@given(st.integers(1, 8), st.integers(1, 8), st.floats(-8, 40), st.floats(1, 40), st.floats(0, 1e6))
+def test_a_flat_grid_stays_flat_and_no_value_leaves_the_range(rows, columns, first, step, level):
+    grid = Grid("x", (rows, columns), (first, first), (step, step), "field", "geometry")
+    flat = grid.painted(torch.full((1, rows, columns), level, dtype=torch.float64), (33, 48))
+    assert (flat == level).all()
+    values = torch.rand(1, rows, columns, generator=torch.Generator().manual_seed(rows))
+    painted = grid.painted(values, (33, 48))
+    assert painted.min() >= values.double().min()
+    assert painted.max() <= values.double().max()
+
+
+def test_the_outermost_cell_does_not_own_the_corner():
+    grid = Grid("x", (7, 7), (0.0, 0.0), (32.0, 32.0), "field", "geometry")
+    values = torch.zeros(1, 7, 7)
+    values[0, 6, 6] = 1.0
+    painted = grid.painted(values, (224, 224))[0]
+    assert np.unravel_index(painted.argmax(), painted.shape) == (192, 192)
+    assert painted[223, 223] < 0.05
+
+
+@pytest.mark.parametrize("size", [28, 64, 96])
+def test_flat_activations_are_a_constant_map(size):
+    """A network whose activations are the same in every cell, but for rounding."""
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Upsample((7, 7)),
+        nn.Conv2d(8, 16, 1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(16, 2),
+    )
+    classifier = classifier_of(network)
+    images = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    compute = Compute(threads=1, batch=4)
+    found = GradCam("5").explain(classifier, images, [[0, 1]] * 2, ["a", "b"], compute=compute)
+    statuses = {quantise(raw, 0.05).status for maps in found for raw in maps}
+    assert statuses <= {"constant_map", "zero_map"}
