@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from saliency_audit.errors import DataError
 from tasks import places
 from tasks.artifacts import read_columns, read_json, read_rows, write_table
 from tasks.maps import check_methods
-from tasks.pairs import PairStatus, explaining, read_outcome
+from tasks.pairs import PairStatus, explaining, read_outcome, row_of_grid
 from tasks.stage import Context, Stage
 from tasks.tables.cohort import COHORT
 from tasks.tables.methods import METHODS
@@ -65,7 +64,9 @@ def _write_methods(audit: str, methods: Sequence[str], size: Sequence[int]) -> N
                     f"{path} has {maps} maps, and {path.with_suffix('.json')} says "
                     f"{outcome.status}: delete both and run `saliency-audit run`"
                 )
-            table.write({"method": method, **asdict(outcome), "maps": maps})
+            said = {"status": outcome.status, "reason": outcome.reason}
+            grid = row_of_grid(outcome.grid)
+            table.write({"method": method, **said, "maps": maps, **grid})
 
 
 def _row(row: dict[str, Any], faulty: list[str]) -> dict[str, Any]:

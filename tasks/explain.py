@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from saliency_audit.attribution.grid import Grid
 from saliency_audit.attribution.maps import StoredMap, quantise
 from saliency_audit.attribution.method import Explainer, Method
 from saliency_audit.attribution.registry import (
@@ -46,8 +47,8 @@ def run(context: Context, audit: str, method: str) -> None:
         return
     parameters = with_block(method, context.params.value(f"method.{method}"), asked.block)
     try:
-        _explain(context, audit, method, parameters)
-        write_outcome(audit, method, Outcome(PairStatus.EXPLAINED))
+        grid = _explain(context, audit, method, parameters)
+        write_outcome(audit, method, Outcome(PairStatus.EXPLAINED, grid=grid))
     except NotApplicable as error:
         _leave_out(audit, method, Outcome(PairStatus.NOT_APPLICABLE, str(error)))
 
@@ -60,7 +61,10 @@ def _leave_out(audit: str, method: str, outcome: Outcome) -> None:
     write_outcome(audit, method, outcome)
 
 
-def _explain(context: Context, audit: str, method: str, parameters: Mapping[str, object]) -> None:
+def _explain(
+    context: Context, audit: str, method: str, parameters: Mapping[str, object]
+) -> Grid | None:
+    """Write the maps of a method, and give the cells that they are made of."""
     from tasks.models import load_classifier
 
     kept = float(context.params.value("measures.kept_fraction"))
@@ -103,6 +107,7 @@ def _explain(context: Context, audit: str, method: str, parameters: Mapping[str,
                     writer.write({**names, **_row(item.row, label, item.maps[label])})
             done += len(batch)
             context.progress(done, total)
+    return explainer.grid((card["image_size"][0], card["image_size"][1])) if done else None
 
 
 def _together(method: Method, compute: Compute) -> int:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
+from saliency_audit.attribution.grid import Grid, grid_from
 from saliency_audit.errors import DataError
 from tasks import places
 from tasks.artifacts import read_columns, read_json, write_json
-from tasks.tables.methods import METHODS
+from tasks.tables.methods import GRID, METHODS
 
 
 class PairStatus(StrEnum):
@@ -34,10 +36,14 @@ class Asked:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a pair, and the ``reason`` in words where there are no maps."""
+    """What came of a pair, and the ``reason`` in words where there are no maps.
+
+    ``grid``: the cells that its maps are made of; None where they are made of pixels.
+    """
 
     status: PairStatus
     reason: str = ""
+    grid: Grid | None = None
 
 
 def read_asked(audit: str, method: str) -> Asked:
@@ -54,7 +60,8 @@ def write_outcome(audit: str, method: str, outcome: Outcome) -> None:
 def read_outcome(audit: str, method: str) -> Outcome:
     """Read what came of a pair; raises DataError where that is not written."""
     found = read_json(places.explain(audit) / f"{method}.json")
-    return Outcome(PairStatus(found["status"]), found["reason"])
+    grid = None if found["grid"] is None else grid_from(found["grid"])
+    return Outcome(PairStatus(found["status"]), found["reason"], grid)
 
 
 def read_outcomes(audit: str, methods: Sequence[str]) -> Mapping[str, Outcome]:
@@ -63,11 +70,31 @@ def read_outcomes(audit: str, methods: Sequence[str]) -> Mapping[str, Outcome]:
     Raises DataError where it lacks one of them.
     """
     path = places.cohort_methods(audit)
-    rows = read_columns(path, METHODS, ["method", "status", "reason"]).to_pylist()
-    found = {row["method"]: Outcome(PairStatus(row["status"]), row["reason"]) for row in rows}
+    rows = read_columns(path, METHODS, METHODS.schema.names).to_pylist()
+    found = {
+        row["method"]: Outcome(PairStatus(row["status"]), row["reason"], grid_of_row(row))
+        for row in rows
+    }
     if missing := [method for method in methods if method not in found]:
         raise DataError(f"{path} lacks {', '.join(missing)}: run `saliency-audit run`")
     return {method: found[method] for method in methods}
+
+
+def row_of_grid(grid: Grid | None) -> dict[str, object]:
+    """Give the columns of the table of methods that say what maps are made of."""
+    if grid is None:
+        return dict.fromkeys(GRID)
+    values = (grid.block, *grid.cells, *grid.first, *grid.step, grid.placement, grid.found)
+    return dict(zip(GRID, values, strict=True))
+
+
+def grid_of_row(row: Mapping[str, Any]) -> Grid | None:
+    """Give what a row of the table of methods says that maps are made of."""
+    if row["block"] is None:
+        return None
+    block, height, width, *lines, placement, found = (row[name] for name in GRID)
+    first, step = (lines[0], lines[1]), (lines[2], lines[3])
+    return Grid(block, (height, width), first, step, placement, found)
 
 
 def explaining(audit: str, methods: Sequence[str]) -> list[str]:

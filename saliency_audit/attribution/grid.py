@@ -10,9 +10,10 @@ whatever it looks at.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,22 @@ class Grid:
     step: tuple[float, float]
     placement: Placement
     found: Literal["geometry", "gradients", "stretched"]
+
+    @property
+    def words(self) -> str:
+        """What a report says of the cells.
+
+        >>> Grid("layer2", (8, 8), (0.0, 0.0), (8.0, 8.0), "field", "geometry").words
+        'layer2: 8x8 cells, one every 8 px, painted where they look (by geometry)'
+        """
+        rows, columns = self.step
+        every = f"{rows:g} px" if rows == columns else f"{rows:g} px down and {columns:g} across"
+        how = (
+            "stretched"
+            if self.found == "stretched"
+            else f"painted where they look (by {self.found})"
+        )
+        return f"{self.block}: {self.cells[0]}x{self.cells[1]} cells, one every {every}, {how}"
 
     def centres(self, axis: int) -> NDArray[np.float64]:
         """Give the centres of rows (``axis`` 0) or of columns (1), in pixels of the image."""
@@ -67,6 +84,12 @@ class Grid:
         lowest, highest = values.amin(dim=(1, 2)), values.amax(dim=(1, 2))
         maps = torch.clamp(maps, lowest[:, None, None], highest[:, None, None])
         return np.asarray(maps.cpu().numpy())
+
+
+def grid_from(content: Mapping[str, Any]) -> Grid:
+    """Read a grid from what ``dataclasses.asdict`` made of one, by way of JSON."""
+    pairs = {name: tuple(content[name]) for name in ("cells", "first", "step")}
+    return Grid(**{**content, **pairs})
 
 
 @lru_cache(maxsize=32)

@@ -15,14 +15,12 @@ from tasks.params import Parameters, build_method
 class Making:
     """Parameters of a dataset's audits.
 
-    ``methods``: what each says of itself, by its name; ``blocks``: the block that an audit names
-    for its class activation methods, by the audit, where it names one.
+    ``methods``: what each says of itself, by its name.
     """
 
     split: SplitParameters
     measures: MeasureParameters
     methods: Mapping[str, str]
-    blocks: Mapping[str, str]
 
     @classmethod
     def read(cls, params: Parameters) -> Making:
@@ -33,11 +31,6 @@ class Making:
             {
                 method: build_method(method, params.value(f"method.{method}")).words
                 for method in params.value("methods")
-            },
-            {
-                audit: own["block"]
-                for audit, own in params.value("audits").items()
-                if own.get("block")
             },
         )
 

@@ -248,9 +248,9 @@ def _making(inputs: Inputs) -> Facts:
         items.append((f"training of {audit.model}", training_in_words(audit.numbers.model)))
     items += [(spell(method), said) for method, said in making.methods.items()]
     items += [
-        (f"block of {audit.model}", f"{making.blocks[audit.audit]}, in place of the method's")
+        (f"{spell(method)} of {audit.model}", said)
         for audit in inputs.audits
-        if audit.audit in making.blocks
+        for method, said in audit.numbers.parameters.cells.items()
     ]
     seed = making.measures.control_seed
     items.append(("explanation", f"the highest {percent(inputs.kept)}; controls with seed {seed}"))

@@ -64,6 +64,7 @@ class Scope:
                 for method, own in self.outcomes.items()
                 if own.status is not PairStatus.EXPLAINED
             },
+            cells={m: own.grid.words for m, own in self.outcomes.items() if own.grid is not None},
             agreement_preset=self.agreement.preset,
             agreement_methods=list(self.voters),
             grid=self.agreement.grid,

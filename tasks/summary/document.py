@@ -32,12 +32,14 @@ class Parameters:
     """What a reader of the numbers must know of how they were made.
 
     ``methods``: those that explain the audit; ``not_explained``: the others;
+    ``cells``: what maps are made of, by the method, in words, where not of pixels;
     ``agreement_methods``: those of the first that vote in the chosen set, and
     ``agreement_preset`` its name, if it has one.
     """
 
     methods: list[str]
     not_explained: dict[str, NotExplained]
+    cells: dict[str, str]
     agreement_preset: str | None
     agreement_methods: list[str]
     grid: int
