@@ -23,7 +23,7 @@ class ModelError(AuditError):
     """A model cannot be built, loaded or explained; names the model and why."""
 
 
-class NotApplicable(ModelError):
+class NotApplicable(ModelError):  # noqa: N818 (a finding, not a fault)
     """A method cannot explain a model, whatever the image; names the method, the model and why."""
 
 
