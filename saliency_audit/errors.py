@@ -23,9 +23,5 @@ class ModelError(AuditError):
     """A model cannot be built, loaded or explained; names the model and why."""
 
 
-class NotApplicable(ModelError):  # noqa: N818 (a finding, not a fault)
-    """A method cannot explain a model, whatever the image; names the method, the model and why."""
-
-
 class QualityError(AuditError):
     """A quality gate found what must not pass; names the rule, the rows and what to do."""
