@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from saliency_audit.attribution.grid import Grid
 from saliency_audit.datasets.encoding import encode_image, encode_mask, pixel_sha256
 from saliency_audit.datasets.splitting import SplitParameters, split_groups
 from saliency_audit.labelling import EVERY_LABEL
@@ -33,6 +34,10 @@ from tasks.tables.set_aside import SET_ASIDE
 from tasks.tables.split import SPLIT
 
 MEASURING = ("cohort", "apply_segx", "score_segu", "aggregate_agreement")
+
+
+#: What class activation maps of an invented network are made of.
+CELLS = Grid("layer4", (7, 7), (0.0, 0.0), (2.0, 2.0), "field", "geometry")
 
 
 @dataclass
@@ -351,7 +356,8 @@ class Project:
             status = PairStatus.NOT_APPLICABLE if reason else PairStatus.EXPLAINED
             self._maps(audit, method, [] if reason else explained, of_id)
             write_json(places.scope_of_method(audit, method), asdict(Asked(True)))
-            write_outcome(audit, method, Outcome(status, reason))
+            grid = CELLS if method.startswith("gradcam") and not reason else None
+            write_outcome(audit, method, Outcome(status, reason, grid))
 
     def _predictions(self, ids, groups, owned, splits, rng):
         for number, image_id in enumerate(ids):

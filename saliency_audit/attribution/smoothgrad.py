@@ -111,8 +111,8 @@ class SmoothGrad(Method):
         """How many noisy copies, how noisy, of what.
 
         >>> SmoothGrad("gradcam").words
-        'mean of gradcam (activations of the last convolutional block) over 32 copies with noise of
-        0.15 of the range, seed 0'
+        'mean of gradcam (activations of the deepest block with 7x7 cells, placed where its cells
+        look) over 32 copies with noise of 0.15 of the range, seed 0'
         """
         inner = self.inner
         said = f"{self.sign} evidence" if inner is None else inner.words

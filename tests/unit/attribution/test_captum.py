@@ -91,7 +91,13 @@ def test_a_layers_attributions_are_scaled_up(small, images):
     )
     coarse = by_hand.detach().sum(1, keepdim=True).relu()
     expected = interpolate(coarse.double(), (64, 64), mode="bilinear")[0, 0]
-    found = explained("LayerIntegratedGradients", small, images[:1], arguments={"n_steps": 8})
+    found = explained(
+        "LayerIntegratedGradients",
+        small,
+        images[:1],
+        placement="stretched",
+        arguments={"n_steps": 8},
+    )
     np.testing.assert_allclose(found[0], expected, atol=1e-4 * float(expected.max()))
 
 

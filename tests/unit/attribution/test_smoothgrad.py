@@ -78,7 +78,7 @@ def test_no_noise_gives_the_method_itself(small, images, compute):
 
 
 def test_a_smoothed_gradcam_is_the_mean_of_its_maps(small, images, compute):
-    method = SmoothGrad("gradcam", {"block": "3"}, samples=6)
+    method = SmoothGrad("gradcam", {"block": "3", "placement": "stretched"}, samples=6)
     found = smooth(method, small, images[:1], [[0, 1]], compute)[0]
     exact = copy.deepcopy(small).double()
     points = torch.cat(list(method.copies(images[0], "x", 99))).double()
@@ -131,7 +131,7 @@ def test_every_method_with_gradients_can_be_smoothed():
     [
         ({"of": "rise"}, "of is 'rise'"),
         ({"of": "gradcam", "parameters": {"blok": "3"}}, "parameters.blok: did you mean block"),
-        ({"parameters": {"block": "3"}}, "gradient has none"),
+        ({"parameters": {"block": "3", "placement": "stretched"}}, "gradient has none"),
         ({"of": "shap", "sign": "positive"}, "sign is of gradient alone"),
         ({"of": "shap", "parameters": {"samples": 0}}, "parameters.samples is 0"),
         ({"noise": -0.1}, "noise is -0.1"),

@@ -15,11 +15,19 @@ from saliency_audit.progress import silent
 from tasks import places
 from tasks.artifacts import write_json
 from tasks.audits import AgreementParameters
-from tasks.pairs import Asked, Outcome, PairStatus, explaining, read_asked, write_outcome
+from tasks.pairs import (
+    Asked,
+    Outcome,
+    PairStatus,
+    explaining,
+    read_asked,
+    read_outcomes,
+    write_outcome,
+)
 from tasks.params import Parameters
 from tasks.scope import STAGE
 from tasks.stage import Context
-from tests.invented_project import Project
+from tests.invented_project import CELLS, Project
 
 METHODS = {"gradcam": {}, "rise": {}, "layer": {"class": "captum:LayerGradCam"}}
 
@@ -68,7 +76,8 @@ def test_a_pair_that_is_not_asked_loads_no_torch_and_has_no_maps(tmp_path, root)
     environment = {**os.environ, "PYTHONPATH": str(root), "CI": "1"}
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
     told = json.loads((tmp_path / places.explain(audit) / "rise.json").read_text())
-    assert told == {"status": "not_asked", "reason": f"audits.{audit}.methods leaves it out"}
+    reason = f"audits.{audit}.methods leaves it out"
+    assert told == {"status": "not_asked", "reason": reason, "grid": None}
 
 
 @pytest.fixture
@@ -83,6 +92,12 @@ def test_the_cohort_says_which_methods_explain_and_measures_those(project):
     assert explaining(audit, ["rise", "shap"]) == ["rise"]
     with pytest.raises(DataError, match=r"methods.lesions-cnn\.parquet lacks other"):
         explaining(audit, ["other"])
+
+
+def test_the_cells_of_a_method_are_kept_with_it(project):
+    outcomes = read_outcomes(project.audits[0], project.methods)
+    assert outcomes["gradcam"].grid == CELLS
+    assert outcomes["rise"].grid is None
 
 
 def test_maps_of_a_method_that_is_said_to_have_none_are_refused(project):
