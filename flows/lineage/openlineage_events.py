@@ -177,6 +177,11 @@ class Datasets:
             for path, md5, _ in self._parts(entries)
         ]
 
+    def digests(self, entries: list[Mapping[str, Any]]) -> dict[str, str]:
+        """Give digests of what dvc.lock says that stages wrote, and of the parts, by path."""
+        parts = self._parts(entries)
+        return {path: md5 for path, md5, _ in parts if md5 is not None}
+
     def outputs(self, entries: list[Mapping[str, Any]]) -> list[event_v2.OutputDataset]:
         """Give datasets for what dvc.lock says that a stage wrote."""
         return [
@@ -205,6 +210,10 @@ class Datasets:
                 yield path, md5, entry
             for part in sorted(tables | passed):
                 digest = within.get(part.removeprefix(f"{path}/"))
+                below = {f"{path}/{name}": md5 for name, md5 in within.items()}
+                below = {name: md5 for name, md5 in below.items() if name.startswith(f"{part}/")}
+                if digest is None and below:  # a folder within
+                    digest = self._files.digest_of_parts(part, below)
                 yield part, digest, {}
 
     def _facets(self, path: str, md5: str | None) -> dict[str, Any]:
@@ -370,12 +379,8 @@ class Events(Observer):
         def make() -> event_v2.RunEvent:
             entries = _entries(self.root, name)
             entry = entries.get(name, {})
-            recorded = {
-                out["path"]: out["md5"]
-                for other in entries.values()
-                for out in other.get("outs", [])
-                if "md5" in out
-            }
+            outs = [out for other in entries.values() for out in other.get("outs", [])]
+            recorded = self._datasets.digests(outs)
             parameters = _parameters(entry)
             if parameters:
                 facets["executionParameters"] = parameters

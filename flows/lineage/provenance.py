@@ -149,9 +149,9 @@ def trace_row(
     if not records[audits[audit]].parameters:
         raise ParameterError(f"--audit {audit}: it has not run yet: `saliency-audit run`")
     with opened(root, digests(records.values()), commit) as files:
-        dataset = str(records[audits[audit]].parameters[f"audits.{audit}"]["dataset"])
+        dataset = _dataset(records[audits[audit]].parameters, audit)
         folder = str(places.explain(audit))
-        maps = [p for p in writers if p.startswith(f"{folder}/")]
+        maps = [p for p in writers if p.startswith(f"{folder}/") and p.endswith(".parquet")]
         methods = [PurePosixPath(p).stem for p in maps]
         if method is not None and method not in methods:
             raise ParameterError(f"--method {method}: no such method: {hint(method, methods)}")
@@ -168,6 +168,12 @@ def trace_row(
         what = {"image": image, "label": label, "method": method, "audit": audit}
         steps = _steps(root, records, files, names, subject, commit)
         return Trace(what, commit, tuple(steps))
+
+
+def _dataset(parameters: Mapping[str, Any], audit: str) -> str:
+    """Give an audit's dataset; a stage may have recorded its whole entry, as it did before 0.2."""
+    entry = parameters.get(f"audits.{audit}", {})
+    return str(entry.get("dataset") or parameters[f"audits.{audit}.dataset"])
 
 
 def _is_audit(path: str) -> bool:

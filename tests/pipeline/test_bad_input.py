@@ -123,6 +123,7 @@ def test_a_stage_without_what_it_needs_names_the_file(run, checkout):
 
 def test_images_without_masks_are_audited_to_the_report(run, checkout):
     assert run("code") == (0, "")
+    assert run("scope") == (0, "")
     for stage, argument in [
         ("ingest", "mine"),
         ("split", "mine"),

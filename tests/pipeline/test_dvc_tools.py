@@ -56,11 +56,18 @@ def test_metrics_diff_gives_what_changed_between_two_audits(audited):
         assert "gradcam" not in key
 
 
+def numbers(tree):
+    """A tree without what is null."""
+    if not isinstance(tree, dict):
+        return tree
+    return {key: numbers(value) for key, value in tree.items() if value is not None}
+
+
 def test_metrics_show_has_every_figure_of_the_page(audited):
     told = json.loads(audited.call("dvc", "metrics", "show", "--json").stdout)
     (shown,) = told[""]["data"].values()
     page = json.loads((audited.path / "reports/phantom_skin/metrics.json").read_text())
-    assert shown["data"] == page
+    assert shown["data"] == numbers(page)  # DVC shows no nulls
 
 
 def test_plots_diff_draws_the_plots_of_both_audits(audited):

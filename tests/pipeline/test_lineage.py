@@ -237,7 +237,7 @@ def test_a_trace_follows_the_graph_of_dvc_to_the_source(audited):
     with Repo(str(audited.path)) as repo:
         graph = networkx.DiGraph((a.name, b.name) for a, b in repo.index.graph.edges)
     behind = networkx.descendants(graph, f"score_segu@{AUDIT}") - {"code"}
-    others = {f"explain@{AUDIT}-gradcam"}
+    others = {f"explain@{AUDIT}-gradcam", f"explain@{AUDIT}-gradcam_plus_plus"}
     assert set(names) == behind - others | {f"report@{DATASET}", f"summarise@{AUDIT}"} | {
         f"score_segu@{AUDIT}"
     }
@@ -267,7 +267,7 @@ def test_a_person_reads_a_tree(audited):
     assert places == sorted(places)
     assert "agrees: model_digest" in said
     assert "DIFFERS" not in said
-    assert len(said.splitlines()) < 80
+    assert len(said.splitlines()) < 90
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,10 @@ def main(trained, models, root):
     shutil.copy(models / "v0.safetensors", folder / "weights.safetensors")
     tree = trained.params()
     tree["audits"] = {AUDIT: {"dataset": "phantom_skin", "classifier": "given", "images": 8}}
+    # What is adopted here has hardly learned; of its proof other tests tell.
+    severity = {"adopted_accuracy": "warn"}
+    models_gate = {**tree["quality"]["models"], "severity": severity}
+    tree["quality"] = {**tree["quality"], "models": models_gate}
     trained.write_params(tree)
     trained.call("dvc", "add", "-q", "classifiers/given/weights.safetensors")
     (trained.path / "deploy").mkdir()
