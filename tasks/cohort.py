@@ -9,8 +9,10 @@ from typing import Any
 from saliency_audit.errors import DataError
 from tasks import places
 from tasks.artifacts import read_columns, read_json, read_rows, write_table
+from tasks.audits import MeasureParameters
 from tasks.maps import check_methods
-from tasks.pairs import PairStatus, explaining, read_outcome, row_of_grid
+from tasks.pairs import Outcome, PairStatus, read_outcome, row_of_grid, row_of_resolution
+from tasks.resolution import read_resolutions
 from tasks.stage import Context, Stage
 from tasks.tables.cohort import COHORT
 from tasks.tables.methods import METHODS
@@ -24,8 +26,10 @@ def run(context: Context, audit: str) -> None:
     A method that explains none of the audit's rows keeps none out.
     """
     size = read_json(places.predict(audit) / "audit.json")["size"]
-    _write_methods(audit, context.params.value("methods"), size)
-    methods = explaining(audit, context.params.value("methods"))
+    check_methods(audit, context.params.value("methods"))
+    outcomes = {m: read_outcome(audit, m) for m in sorted(context.params.value("methods"))}
+    counted = {m: _count_maps(audit, m, own, size) for m, own in outcomes.items()}
+    methods = [m for m, own in outcomes.items() if own.status is PairStatus.EXPLAINED]
     faulty: dict[tuple[str, str], list[str]] = defaultdict(list)
     mapped: dict[str, set[tuple[str, str]]] = {}
     for method in methods:
@@ -49,24 +53,25 @@ def run(context: Context, audit: str) -> None:
                         "they belong to other predictions; run `saliency-audit run`"
                     )
                 table.write(_row(row, faulty[key]))
-
-
-def _write_methods(audit: str, methods: Sequence[str], size: Sequence[int]) -> None:
-    """Write which methods explain the audit; a fault where a table of maps says otherwise."""
-    check_methods(audit, methods)
+    kept = context.params.read("measures", MeasureParameters).kept_fraction
+    found = read_resolutions(audit, {m: outcomes[m].grid for m in methods}, kept)
     with write_table(METHODS, places.cohort_methods(audit)) as table:
-        for method in sorted(methods):
-            outcome = read_outcome(audit, method)
-            path = places.explain(audit) / f"{method}.parquet"
-            maps = read_columns(path, saliency(*size), ["label"]).num_rows
-            if maps and outcome.status is not PairStatus.EXPLAINED:
-                raise DataError(
-                    f"{path} has {maps} maps, and {path.with_suffix('.json')} says "
-                    f"{outcome.status}: delete both and run `saliency-audit run`"
-                )
-            said = {"status": outcome.status, "reason": outcome.reason}
-            grid = row_of_grid(outcome.grid)
-            table.write({"method": method, **said, "maps": maps, **grid})
+        for method, own in outcomes.items():
+            said = {"method": method, "status": own.status, "reason": own.reason}
+            cells = row_of_grid(own.grid) | row_of_resolution(found.get(method))
+            table.write({**said, "maps": counted[method], **cells})
+
+
+def _count_maps(audit: str, method: str, outcome: Outcome, size: Sequence[int]) -> int:
+    """Count a method's maps; a fault where there are some of one that explains nothing."""
+    path = places.explain(audit) / f"{method}.parquet"
+    maps = int(read_columns(path, saliency(*size), ["label"]).num_rows)
+    if maps and outcome.status is not PairStatus.EXPLAINED:
+        raise DataError(
+            f"{path} has {maps} maps, and {path.with_suffix('.json')} says "
+            f"{outcome.status}: delete both and run `saliency-audit run`"
+        )
+    return maps
 
 
 def _row(row: dict[str, Any], faulty: list[str]) -> dict[str, Any]:
@@ -92,7 +97,7 @@ def _row(row: dict[str, Any], faulty: list[str]) -> dict[str, Any]:
 STAGE = Stage(
     "cohort",
     ("audit",),
-    ("methods",),
+    ("methods", "measures"),
     run,
     tables={
         "data/cohort/<audit>.parquet": "tasks.tables.cohort:COHORT",

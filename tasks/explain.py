@@ -213,7 +213,7 @@ def _row(row: dict[str, Any], label: str, stored: StoredMap) -> dict[str, Any]:
 STAGE = Stage(
     "explain",
     ("audit", "method"),
-    ("method.{method}", "measures.kept_fraction", "compute"),
+    ("preset", "method.{method}", "measures.kept_fraction", "compute"),
     run,
     chooses="methods",
     tables={"data/explain/<audit>/<method>.parquet": "tasks.tables.saliency:saliency"},

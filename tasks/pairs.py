@@ -7,15 +7,16 @@ whatever is measured of an audit reads there which methods explain it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from enum import StrEnum
 from typing import Any
 
 from saliency_audit.attribution.grid import Grid, grid_from
+from saliency_audit.attribution.resolution import Resolution
 from saliency_audit.errors import DataError
 from tasks import places
 from tasks.artifacts import read_columns, read_json, write_json
-from tasks.tables.methods import GRID, METHODS
+from tasks.tables.methods import GRID, METHODS, RESOLUTION
 
 
 class PairStatus(StrEnum):
@@ -39,11 +40,13 @@ class Outcome:
     """What came of a pair, and the ``reason`` in words where there are no maps.
 
     ``grid``: the cells that its maps are made of; None where they are made of pixels.
+    ``resolution``: how fine they are, as the cohort has it.
     """
 
     status: PairStatus
     reason: str = ""
     grid: Grid | None = None
+    resolution: Resolution | None = None
 
 
 def read_asked(audit: str, method: str) -> Asked:
@@ -54,7 +57,9 @@ def read_asked(audit: str, method: str) -> Asked:
 
 def write_outcome(audit: str, method: str, outcome: Outcome) -> None:
     """Write what came of a pair, beside its table of maps."""
-    write_json(places.explain(audit) / f"{method}.json", asdict(outcome))
+    grid = None if outcome.grid is None else asdict(outcome.grid)
+    said = {"status": outcome.status, "reason": outcome.reason, "grid": grid}
+    write_json(places.explain(audit) / f"{method}.json", said)
 
 
 def read_outcome(audit: str, method: str) -> Outcome:
@@ -72,7 +77,9 @@ def read_outcomes(audit: str, methods: Sequence[str]) -> Mapping[str, Outcome]:
     path = places.cohort_methods(audit)
     rows = read_columns(path, METHODS, METHODS.schema.names).to_pylist()
     found = {
-        row["method"]: Outcome(PairStatus(row["status"]), row["reason"], grid_of_row(row))
+        row["method"]: Outcome(
+            PairStatus(row["status"]), row["reason"], grid_of_row(row), resolution_of_row(row)
+        )
         for row in rows
     }
     if missing := [method for method in methods if method not in found]:
@@ -95,6 +102,19 @@ def grid_of_row(row: Mapping[str, Any]) -> Grid | None:
     block, height, width, *lines, placement, found = (row[name] for name in GRID)
     first, step = (lines[0], lines[1]), (lines[2], lines[3])
     return Grid(block, (height, width), first, step, placement, found)
+
+
+def row_of_resolution(resolution: Resolution | None) -> dict[str, object]:
+    """Give the columns of the table of methods that say how fine maps are."""
+    values = (None,) * len(RESOLUTION) if resolution is None else astuple(resolution)
+    return dict(zip(RESOLUTION, values, strict=True))
+
+
+def resolution_of_row(row: Mapping[str, Any]) -> Resolution | None:
+    """Give what a row of the table of methods says of how fine maps are."""
+    if row["status"] != PairStatus.EXPLAINED:
+        return None
+    return Resolution(*(row[name] for name in RESOLUTION))
 
 
 def explaining(audit: str, methods: Sequence[str]) -> list[str]:

@@ -12,12 +12,13 @@ import importlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from saliency_audit import naming, parameters
 from saliency_audit.errors import ParameterError
 from saliency_audit.plain_yaml import read_yaml
 from tasks.places import PARAMS
+from tasks.presets import applied
 
 T = TypeVar("T")
 
@@ -27,6 +28,7 @@ SOURCE = "params.yaml: "
 #: The sections and what is declared of each; dots lead into a key. Of ``NAMED`` sections it is what
 #: stands under each name, chosen by what is written there.
 SECTIONS: Mapping[str, str] = {
+    "preset": "tasks.presets:Preset",
     "datasets": "tasks.params:build_source",
     "audits": "tasks.params:build_audit",
     "methods": "tasks.audits:Methods",
@@ -178,7 +180,7 @@ RELATIONS: tuple[tuple[tuple[str, ...], Callable[[Mapping[str, Any]], None]], ..
 
 
 def read_tree(path: Path = PARAMS) -> dict[str, Any]:
-    """Read params.yaml as plain values, its top-level keys checked."""
+    """Read params.yaml as plain values, its top-level keys checked and its preset applied."""
     try:
         tree = read_yaml(path)
     except FileNotFoundError:
@@ -192,7 +194,7 @@ def read_tree(path: Path = PARAMS) -> dict[str, Any]:
     for parent in sorted(parents):
         own = [s.partition(".")[2] for s in SECTIONS if s.startswith(f"{parent}.")]
         refuse_unknown(tree[parent], own, parent)
-    return cast("dict[str, Any]", tree)
+    return applied(tree)
 
 
 def _refuse_missing(tree: Mapping[str, Any], key: str, path: Path) -> None:

@@ -44,7 +44,7 @@ def files(tree: Mapping[str, Any]) -> dict[Path, dict[str, Any]]:
 STAGE = Stage(
     "scope",
     (),
-    ("audits", "methods", "method"),
+    ("audits", "methods", "preset", "method"),
     run,
     takes=("saliency_audit.attribution",),
 )

@@ -40,7 +40,7 @@ def run(context: Context, dataset: str) -> None:
 STAGE = Stage(
     "split",
     ("dataset",),
-    ("split",),
+    ("preset", "split"),
     run,
     tables={"data/split/<dataset>/split.parquet": "tasks.tables.split:SPLIT"},
 )

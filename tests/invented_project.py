@@ -63,6 +63,7 @@ class Project:
     accuracy: float = 0.7
     gallery: int = 2
     split_by: str = "group"
+    preset: str = "default"
     set_aside: int = 3
     empty_masks: bool = True
     segmenter_sees: bool = True
@@ -75,6 +76,7 @@ class Project:
     def params(self) -> dict[str, object]:
         """Give the whole tree of params.yaml."""
         return {
+            "preset": self.preset,
             "datasets": {self.name: {}},
             "audits": {
                 audit: {"dataset": self.name, "classifier": audit.removeprefix(f"{self.name}-")}

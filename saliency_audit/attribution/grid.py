@@ -85,6 +85,28 @@ class Grid:
         maps = torch.clamp(maps, lowest[:, None, None], highest[:, None, None])
         return np.asarray(maps.cpu().numpy())
 
+    def pooled(self, values: NDArray[np.floating[Any] | np.bool_]) -> NDArray[np.float64]:
+        """Give the mean of an image's values (H, W) over each cell, (h, w).
+
+        A cell is one step wide around its centre; of one whose window lies outside the image it
+        is the nearest pixel.
+
+        >>> Grid("x", (1, 2), (0.0, 0.5), (1.0, 2.0), "field", "geometry").pooled(np.eye(1, 4))
+        array([[0.5, 0. ]])
+        """
+        rows, columns = (self._shares(axis, values.shape[axis]) for axis in (0, 1))
+        return np.asarray(rows @ values.astype(np.float64) @ columns.T)
+
+    def _shares(self, axis: int, pixels: int) -> NDArray[np.float64]:
+        """Shares (cells, pixels) that pixels have in the windows of cells; a row sums to 1."""
+        centres, places = self.centres(axis)[:, None], np.arange(pixels, dtype=np.float64)
+        half = self.step[axis] / 2
+        low = np.maximum(centres - half, places - 0.5)
+        shares = np.clip(np.minimum(centres + half, places + 0.5) - low, 0.0, None)
+        outside = shares.sum(axis=1) == 0
+        shares[outside, np.abs(centres - places).argmin(axis=1)[outside]] = 1.0
+        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+
 
 def grid_from(content: Mapping[str, Any]) -> Grid:
     """Read a grid from what ``dataclasses.asdict`` made of one, by way of JSON."""

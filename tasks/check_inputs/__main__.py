@@ -35,7 +35,7 @@ def run(context: Context, dataset: str) -> None:
 STAGE = Stage(
     "check_inputs",
     ("dataset",),
-    ("quality.inputs", "split"),
+    ("quality.inputs", "preset", "split"),
     run,
     checks=Checks(
         about="images, masks and split",

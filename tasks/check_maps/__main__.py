@@ -40,7 +40,14 @@ def run(context: Context, audit: str) -> None:
 STAGE = Stage(
     "check_maps",
     ("audit",),
-    ("quality.maps", "audits.{audit}.dataset", "methods", "method", "measures.kept_fraction"),
+    (
+        "quality.maps",
+        "audits.{audit}.dataset",
+        "methods",
+        "preset",
+        "method",
+        "measures.kept_fraction",
+    ),
     run,
     takes=("saliency_audit.attribution",),
     checks=Checks(

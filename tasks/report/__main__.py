@@ -117,7 +117,7 @@ def write_folder(folder: Path, files: dict[str, str]) -> None:
 STAGE = Stage(
     "report",
     ("dataset",),
-    ("audits", "measures", "split", "methods", "method"),
+    ("audits", "measures", "preset", "split", "methods", "method"),
     run,
     takes=("saliency_audit.attribution",),
     files=("tasks/report/templates",),

@@ -12,7 +12,7 @@ from saliency_audit.statistics.resampling import FEW_GROUPS, FEW_INCORRECT
 from tasks.report.chart import Axis, Estimate, Series, interval_chart, line_chart
 from tasks.report.inputs import AuditSummary, Inputs, spell
 from tasks.report.numerals import TOO_FEW_WRONG, count
-from tasks.report.papers import Quoted, paper_of
+from tasks.report.papers import Quoted
 from tasks.report.printed import Column, Kind, PrintedTable
 from tasks.report.section import Caution, Chart, Part, Section, filled
 from tasks.report.separators import SCORES
@@ -88,7 +88,7 @@ LEADING = (
 
 def _table_4(inputs: Inputs) -> PrintedTable:
     table = _means(inputs, "", printed_in("table_4"))
-    paper = paper_of(inputs.labels)
+    paper = inputs.paper
     rows = [*table.rows, *inputs.not_applicable_rows()]
     if paper is not None:
         for row in paper.rows:

@@ -11,6 +11,7 @@ from tasks import places
 from tasks.artifacts import read_json
 from tasks.report.dataset import DatasetCounts, count_dataset
 from tasks.report.making import Making
+from tasks.report.papers import Paper, paper_of
 from tasks.stages import gates
 from tasks.summary.certainty import Certainty
 from tasks.summary.document import Summary, read_summary
@@ -130,6 +131,14 @@ class Inputs:
     def labels(self) -> list[str]:
         """The dataset's labels, in order."""
         return self.counts.labels
+
+    @property
+    def paper(self) -> Paper | None:
+        """What the paper printed of this dataset, where its figures can stand beside these.
+
+        That is under ``preset: paper`` alone: with maps made otherwise they are no reference.
+        """
+        return paper_of(self.labels) if self.making.paper else None
 
 
 def read_inputs(dataset: str, audits: dict[str, str], making: Making) -> Inputs:

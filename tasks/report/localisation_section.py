@@ -11,7 +11,7 @@ from saliency_audit.measures.localisation_figures import LOCALISATION_FIGURES, p
 from tasks.report.chart import Axis, Estimate, interval_chart, spanning
 from tasks.report.inputs import AuditSummary, Inputs, spell
 from tasks.report.numerals import FEW_PATIENTS, percent
-from tasks.report.papers import Paper, Quoted, paper_of
+from tasks.report.papers import Paper, Quoted
 from tasks.report.printed import Column, Kind, PrintedTable
 from tasks.report.section import Caution, Chart, Part, Section, filled
 from tasks.summary.localisation import Localisation
@@ -100,7 +100,7 @@ def _table_3(inputs: Inputs, masks: str) -> PrintedTable:
         values = {f"{m}_{r}": own[r][m] for m in printed_in("table_3") for r in READINGS}
         rows.append({**leading, **values, "empty": found.empty_mask})
     rows += inputs.not_applicable_rows()
-    paper = paper_of(inputs.labels)
+    paper = inputs.paper
     if paper is not None:
         rows += _paper_rows(paper)
     notes = [LETTERS.format(kept=percent(inputs.kept)), NOTES, ROWS]
@@ -252,7 +252,7 @@ def _other_gains(inputs: Inputs, masks: str) -> PrintedTable:
 
 
 def _references(inputs: Inputs) -> list[Part]:
-    paper = paper_of(inputs.labels)
+    paper = inputs.paper
     if paper is None or not paper.references:
         return []
     rows = [{"name": r.name, "iou": r.iou, "segx": r.segx or None} for r in paper.references]

@@ -9,15 +9,18 @@ from typing import Any
 from saliency_audit.datasets.splitting import SplitParameters
 from tasks.audits import MeasureParameters
 from tasks.params import Parameters, build_method
+from tasks.presets import PAPER
 
 
 @dataclass(frozen=True)
 class Making:
     """Parameters of a dataset's audits.
 
-    ``methods``: what each says of itself, by its name.
+    ``paper``: whether they are the papers' by ``preset``; ``methods``: what each says of itself,
+    by its name.
     """
 
+    paper: bool
     split: SplitParameters
     measures: MeasureParameters
     methods: Mapping[str, str]
@@ -26,6 +29,7 @@ class Making:
     def read(cls, params: Parameters) -> Making:
         """Read what the stage declares; raises ParameterError."""
         return cls(
+            params.value("preset") == PAPER,
             params.read("split", SplitParameters),
             params.read("measures", MeasureParameters),
             {

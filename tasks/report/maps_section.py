@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from saliency_audit.attribution.resolution import LEAST_OF_CEILING, MOST_TIES
 from tasks.report.inputs import Inputs, spell
 from tasks.report.making import segmenter_in_words, training_in_words
 from tasks.report.numerals import percent, share
@@ -24,6 +25,9 @@ METHOD_STATUSES = {
     "few_superpixels": "few superpixels",
     "nonpositive_denominator": "denominator ≤ 0",
 }
+#: What a method's maps are made of where it has no cells, and what their resolution is.
+PIXELS = "pixels or regions of the image"
+RESOLUTIONS = {"ok": "ok", "coarse_map": "coarse"}
 REASONS = {
     "ok": "counts",
     "not_predicted": "explained though not predicted",
@@ -43,6 +47,7 @@ def maps_section(inputs: Inputs) -> Section:
     )
     parts = [
         _methods(inputs),
+        _resolution(inputs),
         _statuses(inputs),
         _completeness(inputs),
         _cohort(inputs),
@@ -77,6 +82,47 @@ def _methods(inputs: Inputs) -> PrintedTable:
             "Not applicable: the method cannot explain this network, whatever the image. Not "
             "asked: the audit's own list leaves it out. Such a method keeps no prediction out of "
             "the tables, and does not vote.",
+        ),
+        heads=2,
+    )
+
+
+def _resolution(inputs: Inputs) -> PrintedTable:
+    """Print what maps are made of, and which are too coarse for the regions."""
+    rows = []
+    for audit in inputs.audits:
+        known = audit.numbers.parameters
+        for method, own in known.resolution.items():
+            rows.append(
+                {
+                    "model": audit.model,
+                    "xai": spell(method),
+                    "cells": known.cells.get(method, PIXELS),
+                    "own": own.own_ceiling,
+                    "any": own.iou_ceiling,
+                    "ties": own.tie_share,
+                    "status": RESOLUTIONS.get(own.status or "", own.status),
+                }
+            )
+    return PrintedTable(
+        "resolution",
+        "What maps are made of, and whether that is fine enough",
+        (
+            Column("model", "Model"),
+            Column("xai", "XAI"),
+            Column("cells", "Made of"),
+            Column("own", "of M in these cells", Kind.SHARE, "Highest IoU"),
+            Column("any", "of any map", Kind.SHARE, "Highest IoU"),
+            Column("ties", "Ties in the top fraction", Kind.SHARE),
+            Column("status", "Resolution"),
+        ),
+        rows,
+        (
+            "M in these cells: the clinician's region itself, averaged over the cells and painted "
+            f"as the maps are. Coarse: that reaches less than {percent(LEAST_OF_CEILING)} of what "
+            f"any map could, or ties decide more than {percent(MOST_TIES)} of the kept pixels. It "
+            "is judged once for a method and not row by row; a coarse map says little of where the "
+            "model looks. Means over the rows of the tables.",
         ),
         heads=2,
     )
@@ -243,7 +289,8 @@ def provenance_section(inputs: Inputs) -> Section:
 
 def _making(inputs: Inputs) -> Facts:
     making = inputs.making
-    items = [("split", making.split.words), ("segmenter", segmenter_in_words(inputs.segmenter))]
+    items = [("preset", "paper")] if making.paper else []
+    items += [("split", making.split.words), ("segmenter", segmenter_in_words(inputs.segmenter))]
     for audit in inputs.audits:
         items.append((f"training of {audit.model}", training_in_words(audit.numbers.model)))
     items += [(spell(method), said) for method, said in making.methods.items()]

@@ -22,6 +22,7 @@ def metrics(inputs: Inputs) -> dict[str, Any]:
     found: dict[str, Any] = {
         audit.audit: {
             **_adoption(audit),
+            "coarse_map": _coarse(audit),
             "classification": _classification(audit),
             "localisation": {m: _localisation(audit, m) for m in audit.methods}
             | _not_applicable(audit, "n"),
@@ -42,6 +43,12 @@ def _adoption(audit: AuditSummary) -> dict[str, Any]:
     """Say of an adopted classifier whether it is proven to be its owner's: 1 without proof."""
     adoption = audit.numbers.model.get("adoption")
     return {} if adoption is None else {"adopted_without_proof": int(not adoption["proven"])}
+
+
+def _coarse(audit: AuditSummary) -> dict[str, int]:
+    """Say of each method whether its maps are too coarse for the regions: 1 where they are."""
+    known = audit.numbers.parameters.resolution
+    return {m: int(own.status == "coarse_map") for m, own in known.items() if own.status}
 
 
 def _without_nulls(tree: dict[str, Any]) -> dict[str, Any]:

@@ -65,6 +65,9 @@ class Scope:
                 if own.status is not PairStatus.EXPLAINED
             },
             cells={m: own.grid.words for m, own in self.outcomes.items() if own.grid is not None},
+            resolution={
+                m: own.resolution for m, own in self.outcomes.items() if own.resolution is not None
+            },
             agreement_preset=self.agreement.preset,
             agreement_methods=list(self.voters),
             grid=self.agreement.grid,

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from saliency_audit.attribution.resolution import Resolution
 from saliency_audit.errors import DataError
 from saliency_audit.measures.localisation_figures import LOCALISATION_FIGURES
 from tasks.artifacts import Document, write_json
@@ -33,6 +34,7 @@ class Parameters:
 
     ``methods``: those that explain the audit; ``not_explained``: the others;
     ``cells``: what maps are made of, by the method, in words, where not of pixels;
+    ``resolution``: how fine they are, by the method;
     ``agreement_methods``: those of the first that vote in the chosen set, and
     ``agreement_preset`` its name, if it has one.
     """
@@ -40,6 +42,7 @@ class Parameters:
     methods: list[str]
     not_explained: dict[str, NotExplained]
     cells: dict[str, str]
+    resolution: dict[str, Resolution]
     agreement_preset: str | None
     agreement_methods: list[str]
     grid: int

@@ -9,6 +9,8 @@ GRID = (
     *("block", "grid_rows", "grid_columns", "first_row", "first_column"),
     *("step_rows", "step_columns", "placement", "found"),
 )
+#: Columns that say how fine maps are; null where there are none that count.
+RESOLUTION = ("tie_share", "iou_ceiling", "own_ceiling", "resolution")
 METHODS = Table(
     name="methods",
     meaning="One row per method of params.yaml, for one audit.",
@@ -27,5 +29,30 @@ METHODS = Table(
         Column("step_columns", pa.float64(), "and from column to column", null=True),
         Column("placement", pa.string(), "`field` or `stretched`", null=True),
         Column("found", pa.string(), "`geometry`, `gradients` or `stretched`", null=True),
+        Column(
+            "tie_share",
+            pa.float64(),
+            "mean share of the top fraction that ties decided, of test rows that count",
+            null=True,
+            low=0,
+            high=1,
+        ),
+        Column(
+            "iou_ceiling",
+            pa.float64(),
+            "mean of the highest IoU that any map could have in these rows",
+            null=True,
+            low=0,
+            high=1,
+        ),
+        Column(
+            "own_ceiling",
+            pa.float64(),
+            "mean IoU of M as these cells see it; null where maps are made of pixels",
+            null=True,
+            low=0,
+            high=1,
+        ),
+        Column("resolution", pa.string(), "`ok` or `coarse_map`", null=True),
     ),
 )
