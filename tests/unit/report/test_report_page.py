@@ -223,9 +223,13 @@ def test_plots_hold_one_line_per_image_of_the_confusion_matrix(skin):
     assert {row["actual"] for row in rows} <= set(skin.labels)
 
 
-def test_the_papers_rows_stand_beside_ham10000(make_project):
+def test_the_papers_rows_stand_beside_ham10000_under_its_preset_alone(make_project):
     labels = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
     ham = make_project(name="ham10000", audits=("ham10000-cnn",), labels=labels, images=120)
+    text = html(ham.report())
+    assert "(paper)" not in text
+    assert "a disc at the centre" not in text
+    ham.preset = "paper"
     text = html(ham.report())
     assert text.count("DenseNet (paper)") == 4
     assert "0.188" in text
