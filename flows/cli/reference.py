@@ -119,7 +119,7 @@ def _written(folder: Path, images: Path, outputs: Path, probabilities: bool) -> 
     from saliency_audit.models.training import as_pixels
 
     rows, labels = _table(outputs)
-    pixels = [_pixels(images / name) for name, _ in rows]
+    pixels = [_pixels(images, name) for name, _ in rows]
     if len({image.shape for image in pixels}) != 1:
         raise DataError(f"the images of {outputs} are of several sizes: give them in the audit's")
     path = folder / "reference.safetensors"
@@ -147,12 +147,17 @@ def _table(path: Path) -> tuple[list[tuple[str, list[float]]], list[str]]:
     return rows, labels
 
 
-def _pixels(path: Path) -> NDArray[np.uint8]:
+def _pixels(folder: Path, name: str) -> NDArray[np.uint8]:
+    """Read an image file at its own size, (H, W, 3); raises DataError naming it."""
     import numpy as np
     from PIL import Image
 
+    from saliency_audit.datasets.folder import contained
+    from saliency_audit.datasets.image_files import FORMATS
+
+    path = contained(folder, name)
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             return np.asarray(image.convert("RGB"))
-    except OSError as error:
+    except (OSError, Image.DecompressionBombError) as error:
         raise DataError(f"{path} cannot be read ({error}): give what the table names") from None

@@ -171,6 +171,7 @@ class BlockExplainer(Explainer):
         """Explain labels of images."""
         size = (int(images.shape[2]), int(images.shape[3]))
         name, module = self._block(size)
+        self.grid(size)  # found before the network is cut, as gradients may have to reach the image
         rows = self.compute.batch
         found: list[list[RawMap]] = []
         with evaluating(self.classifier):

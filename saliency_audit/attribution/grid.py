@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from saliency_audit.errors import ModelError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -64,13 +66,19 @@ class Grid:
     def painted(self, values: Tensor, size: tuple[int, int]) -> NDArray[np.float64]:
         """Give maps (B, H, W), float64, of values (B, h, w) of the cells.
 
-        ``size``: (H, W). A grid of one value is a map of that value.
+        ``size``: (H, W). A grid of one value is a map of that value. Raises ModelError where a
+        network gave another number of cells than for the image that they were placed with.
         """
         import torch
 
         values = values.detach().double()
         if self.placement == "stretched":
             return upsampled(values, size)
+        if tuple(values.shape[1:]) != self.cells:
+            raise ModelError(
+                f"{self.block} gives {values.shape[1]}x{values.shape[2]} cells for one image and "
+                f"{self.cells[0]}x{self.cells[1]} for another: say placement: stretched"
+            )
         rows, columns = (
             torch.tensor(weights(tuple(self.centres(axis)), size[axis])).to(values.device)
             for axis in (0, 1)

@@ -38,17 +38,19 @@ def measured_centres(
     ``activations``: gives those of the block (B, C, h, w), with their graph, of a network like
     this one and images (B, 3, H, W); ``size``: (H, W) that the network reads. In float64, on one
     thread, of noise with a fixed seed. None where no line fits: the cells look nowhere in
-    particular, or not in order.
+    particular, or not in order, or there are more of them for one image than for another.
     """
     double = copy.deepcopy(network).to("cpu", torch.float64).eval()
     generator = torch.Generator().manual_seed(0)
     profiles: tuple[dict[int, NDArray[np.float64]], ...] = ({}, {})
-    cells = (0, 0)
+    cells: tuple[int, int] | None = None
     with _one_thread(), torch.enable_grad():
         for _ in range(IMAGES):
             noise = torch.rand((1, 3, *size), generator=generator, dtype=torch.float64) * 4 - 2
             images = noise.requires_grad_()
             given = activations(double, images)
+            if cells not in (None, tuple(given.shape[2:])):
+                return None
             cells = (int(given.shape[2]), int(given.shape[3]))
             for axis in (0, 1):
                 for number in _inner(cells[axis]):
@@ -60,6 +62,7 @@ def measured_centres(
                     )
                     profile = gradient[0].square().sum(dim=(0, 2 - axis)).numpy()
                     profiles[axis][number] = profiles[axis].get(number, 0.0) + profile
+    assert cells is not None
     rows, columns = (_line(profiles[axis], cells[axis], size[axis]) for axis in (0, 1))
     return None if rows is None or columns is None else (rows, columns)
 

@@ -17,6 +17,7 @@ from saliency_audit.attribution.maps import quantise
 from saliency_audit.attribution.measured_centres import measured_centres
 from saliency_audit.attribution.placement import grid_of, listening
 from saliency_audit.compute import Compute
+from saliency_audit.errors import ModelError
 from saliency_audit.labelling import Labelling
 from saliency_audit.models.architectures import build
 from saliency_audit.models.classifier import Classifier
@@ -163,3 +164,75 @@ def test_flat_activations_are_a_constant_map(size):
     found = GradCam("5").explain(classifier, images, [[0, 1]] * 2, ["a", "b"], compute=compute)
     statuses = {quantise(raw, 0.05).status for maps in found for raw in maps}
     assert statuses <= {"constant_map", "zero_map"}
+
+
+class Small(nn.Module):
+    """Two convolutions of stride 2, and between them what a test puts there."""
+
+    def __init__(self, between) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, 2, 1)
+        self.second = nn.Conv2d(8, 8, 3, 2, 1)
+        self.head = nn.Linear(8, 2)
+        self.between = between
+
+    def forward(self, images):
+        seen = self.between(self.first(images).relu())
+        return self.head(self.second(seen).relu().mean((2, 3)))
+
+
+def shuffled(values):
+    """Put cells in no order: where they look is no line."""
+    order = torch.randperm(values[0, 0].numel(), generator=torch.Generator().manual_seed(0))
+    return values.flatten(2)[:, :, order].view(values.shape)
+
+
+def dynamic(values):
+    """Give as many cells as the image says."""
+    return nn.functional.adaptive_avg_pool2d(values, 12 + int(values.abs().sum() * 7) % 5)
+
+
+@pytest.mark.parametrize(
+    ("between", "found"),
+    [
+        (nn.Identity(), "geometry"),
+        (lambda values: torch.roll(values, 0, 2), "gradients"),
+        (shuffled, "stretched"),
+        (dynamic, "stretched"),
+    ],
+)
+def test_where_the_geometry_is_not_followed_it_is_measured_or_stretched(between, found):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        classifier = classifier_of(Small(between))
+    compute = Compute(threads=1, batch=2)
+    explainer = GradCam("second").explainer(classifier, compute=compute)
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    maps = explainer.explain(images, [[0], [1]], ["a", "b"])
+    grid = explainer.grid((64, 64))
+    assert grid.found == found
+    assert all(np.isfinite(raw.values).all() for each in maps for raw in each)
+    if found != "stretched":
+        np.testing.assert_allclose(grid.centres(0), 4.0 * np.arange(16), atol=1.0)
+
+
+def test_another_number_of_cells_than_were_placed_is_an_error():
+    grid = Grid("x", (4, 4), (0.0, 0.0), (8.0, 8.0), "field", "geometry")
+    with pytest.raises(ModelError, match="5x5 cells for one image and 4x4 for another"):
+        grid.painted(torch.rand(1, 5, 5), (32, 32))
+
+
+@pytest.mark.parametrize("size", [(20, 27), (1100, 1040)])
+def test_small_and_large_images_have_a_block_and_places(size):
+    classifier = classifier_of(build("mobilenet_v3_small", 2, (64, 64)))
+    block, _ = explained_block(classifier, image_size=size)
+    grid = grid_of(classifier, block, "field", size, named=False)
+    assert grid.found == "geometry"
+    assert grid.painted(torch.rand(1, *grid.cells), size).shape == (1, *size)
+
+
+@pytest.mark.parametrize(("block", "words"), [("avgpool", "one cell"), ("fc", "does not give")])
+def test_a_named_block_without_a_grid_is_refused(block, words):
+    classifier = classifier_of(build("resnet18", 2, (64, 64)))
+    with pytest.raises(ModelError, match=words):
+        GradCam(block).explainer(classifier, compute=Compute(threads=1, batch=2)).grid((64, 64))

@@ -34,7 +34,7 @@ METHODS = {"gradcam": {}, "rise": {}, "layer": {"class": "captum:LayerGradCam"}}
 
 def scope(audits, folder, monkeypatch):
     monkeypatch.chdir(folder)
-    tree = {"audits": audits, "methods": list(METHODS), "method": METHODS}
+    tree = {"preset": "default", "audits": audits, "methods": list(METHODS), "method": METHODS}
     STAGE.run(Context(Parameters(tree, STAGE.params), silent))
     files = (folder / "data" / "scope").rglob("*.json")
     return {path.relative_to(folder).as_posix(): json.loads(path.read_text()) for path in files}

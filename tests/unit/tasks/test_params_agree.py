@@ -34,7 +34,7 @@ def declared_keys(tree):
         if section in params.NAMED:
             for name, raw in tree[section].items():
                 yield f"{section}.{name}", type(params.named(place)(name, raw)), raw
-        elif section != "methods":
+        elif section not in ("preset", "methods"):
             yield section, params.named(place), params.look_up(tree, section)
 
 
