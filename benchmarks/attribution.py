@@ -37,6 +37,8 @@ from saliency_audit.models.classifier import Classifier
 
 LABELS = 7
 BATCH = 32
+#: The block that the libraries are given: the last, whatever its cells.
+LAST = {"block": "last_block"}
 #: Measured in turns, by pixels; the fastest of each counts. Libraries, the slowest, take two.
 TURNS = {96: 3, 224: 2}
 #: Samples per image of the floor and of all methods, so that only the cost of a sample counts.
@@ -165,7 +167,7 @@ def class_activation(subject: Subject, compute: Compute) -> Results:
     }
     rows = []
     for name, library in libraries.items():
-        method = method_from_parameters(name, {})
+        method = method_from_parameters(name, LAST)
         for labels, suffix in ((1, ""), (LABELS, "/labels")):
 
             def theirs(labels: int = labels, library: Any = library) -> None:
@@ -214,7 +216,7 @@ def score_cam(subject: Subject, compute: Compute) -> Results:
             with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
                 cam(input_tensor=image, targets=[ClassifierOutputTarget(0)])
 
-    method = method_from_parameters("scorecam", {})
+    method = method_from_parameters("scorecam", LAST)
     row = Row(
         f"scorecam/{subject.name}",
         explain(method, classifier, image, 1, compute),

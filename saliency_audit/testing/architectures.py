@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from saliency_audit.attribution.seeds import global_seed
 from saliency_audit.models.architectures import build
 from saliency_audit.testing.contract import Check, Promise, checks, promise, require, run_all
-from saliency_audit.testing.global_state import seeded, taken
+from saliency_audit.testing.global_state import taken
 
 #: How far an output may move with the rows beside it, as a share of the largest.
 ROUNDING = 1e-4
@@ -82,7 +83,7 @@ def _has_an_output_per_label(trial: NetworkTrial) -> None:
 def _weights_follow_the_seed(trial: NetworkTrial) -> None:
     before = taken()
     first = trial.build().state_dict()
-    with seeded(7):
+    with global_seed(7):
         again = trial.build().state_dict()
     other = trial.build(seed=1).state_dict()
     require(taken() == before, "building it changed the state of the process")

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from saliency_audit.attribution.seeds import global_seed
 from saliency_audit.datasets.registry import source_class
 from saliency_audit.datasets.sample import Description, Sample, SetAside, Source, ThoroughSource
 from saliency_audit.datasets.source_parameters import LEAST_SIDE
 from saliency_audit.errors import DataError
 from saliency_audit.labelling import EVERY_LABEL, Labelling, MaskKind
 from saliency_audit.testing.contract import Check, Promise, checks, promise, require, run_all
-from saliency_audit.testing.global_state import seeded, taken
+from saliency_audit.testing.global_state import taken
 
 #: Samples that a source may hold at a time, such as those that it reads ahead.
 HELD = 16
@@ -316,7 +317,7 @@ def _equal(one: Any, other: Any) -> bool:
     "draw from numpy.random.default_rng([seed, number of the image])",
 )
 def _global_seeds_matter_not(trial: SourceTrial) -> None:
-    with seeded(1):
+    with global_seed(1):
         before = taken()
         for found, item in zip(trial.source.samples(), trial.items, strict=True):
             require(_alike(found, item), f"with another seed of the process {_id(item)} is another")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -22,18 +20,3 @@ def taken() -> dict[str, object]:
         "torch's default type": torch.get_default_dtype(),
         "whether torch is deterministic": torch.are_deterministic_algorithms_enabled(),
     }
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed what a process has of random numbers, and put it back afterwards."""
-    python, numpy, torchs = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    try:
-        random.seed(seed)
-        np.random.seed(seed)
-        torch.manual_seed(seed)
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
-        torch.set_rng_state(torchs)

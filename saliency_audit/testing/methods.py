@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from saliency_audit.attribution.maps import quantise
 from saliency_audit.attribution.method import Method, RawMap
 from saliency_audit.attribution.registry import method_from_parameters
+from saliency_audit.attribution.seeds import global_seed
 from saliency_audit.compute import Compute
 from saliency_audit.errors import DataError, ParameterError
 from saliency_audit.measures.status import VALUELESS_MAPS
@@ -29,7 +30,7 @@ from saliency_audit.testing.contract import (
     require,
     run_all,
 )
-from saliency_audit.testing.global_state import seeded, taken
+from saliency_audit.testing.global_state import taken
 
 Maps = list[list[RawMap]]
 #: Statuses that a method itself may give, as docs/definitions.md has them.
@@ -292,7 +293,7 @@ def _gives_the_same_bytes_again(trial: MethodTrial) -> None:
 def _global_seeds_matter_not(trial: MethodTrial) -> None:
     found = []
     for seed in (0, 1):
-        with seeded(seed):
+        with global_seed(seed):
             found.append(trial.explain([0], [[1]]))
     _same(found[0], found[1], "with other seeds of the process it gives another map")
 
