@@ -22,12 +22,13 @@ TORCH ?= $(shell cat .venv/.torch 2>/dev/null || echo locked)
 # What PyTorch alone needs, and for CUDA alone; deploy/Dockerfile leaves out the same.
 CUDA := ^(nvidia-|cuda-|triton)
 
-.PHONY: help install audit quick test faults mutations check lint types layers fast bench docs lock clean
+.PHONY: help install audit quick test nightly faults mutations check lint types layers fast bench docs lock clean
 
 help:
 	@echo 'make audit    install, run the default audit, say where the report is'
 	@echo 'make quick    install, lint, check types and layers, run the fast tests: two minutes'
-	@echo 'make test     the same with all tests: a quarter of an hour'
+	@echo 'make test     the same with all tests but the nightly ones: a quarter of an hour'
+	@echo 'make nightly  the tests that take longest: several machines, servers, faults, the past'
 	@echo 'make faults   inject faults into a miniature audit; goes on where it was stopped'
 	@echo 'make mutations  corrupt small audits in every known way, and say who notices; goes on likewise'
 	@echo 'make check    lint, types and layers only'
@@ -71,8 +72,13 @@ quick: install
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target types fast
 
 # In the order of collection: whole audits before the many short tests, which fill the end.
+AUDITS = -n 2 --dist loadfile --no-loadscope-reorder
 test: check
-	pytest -n 2 --dist loadfile --no-loadscope-reorder
+	pytest $(AUDITS) -m 'not nightly'
+
+# What takes a minute or more for what the other tests see a part of.
+nightly: install
+	pytest $(AUDITS) -m nightly
 
 check: lint types layers
 
@@ -87,7 +93,7 @@ layers: install
 	lint-imports --no-cache
 
 fast: lint layers
-	pytest -n 2 -m 'not (audit or server or browser or real_data or slow)'
+	pytest -n 2 -m 'not (audit or server or browser or real_data or slow or nightly)'
 
 # ONLY=kill-flow: one kind, or several with commas; SEED=17: that trial, even if it passed;
 # TRIALS=2: of each kind; MARKDOWN=docs/faults.md: where the table goes, too.

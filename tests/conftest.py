@@ -42,6 +42,31 @@ SLOW = [
         "report/test_report_page",
     )
 ]
+#: Files, and single tests, that take a minute or more for what has a shorter witness in the rest:
+#: `nightly`, left out of `make test`. docs/commands.md says when they run.
+NIGHTLY = [
+    *(
+        f"tests/{name}.py"
+        for name in (
+            "faults/test_sample",
+            "mutations/test_sample",
+            "pipeline/test_alerts",
+            "pipeline/test_hazards",
+            "pipeline/test_placement",
+            "pipeline/test_reaudit",
+            "pipeline/test_reproduce",
+            "pipeline/test_serve",
+            "pipeline/test_workers",
+            "unit/models/test_versions",
+        )
+    ),
+    "tests/pipeline/test_flow.py::test_an_interrupt_ends_the_stages_and_a_new_run_goes_on",
+    "tests/pipeline/test_flow.py::test_a_second_run_waits_if_told_to",
+    "tests/pipeline/test_flow.py::test_a_server_that_is_not_there_is_named",
+    "tests/pipeline/test_gates.py::test_when_the_bound_is_back_the_audit_goes_on",
+    "tests/pipeline/test_lineage.py::test_a_failed_stage_says_so",
+    "tests/pipeline/test_lineage.py::test_maps_of_another_model_are_said_loudly",
+]
 #: Files that begin, so that short ones fill the end: the two that make what others copy, then
 #: those that take longest.
 FIRST = [
@@ -49,9 +74,11 @@ FIRST = [
     for name in (
         "pipeline/test_flow",
         "pipeline/test_repro",
+        "pipeline/test_lineage",
+        "pipeline/test_gates",
+        "pipeline/test_audits_and_methods",
         "pipeline/test_workers",
         "pipeline/test_reaudit",
-        "pipeline/test_lineage",
         "mutations/test_sample",
         "faults/test_sample",
     )
@@ -66,7 +93,8 @@ def file_of(item: pytest.Item) -> str:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files in order, and mark tests by their fixtures, before any is left out."""
-    gone = [name for name in (*SLOW, *FIRST) if not (ROOT / name).is_file()]
+    named = (name.partition("::")[0] for name in (*SLOW, *NIGHTLY, *FIRST))
+    gone = [name for name in named if not (ROOT / name).is_file()]
     if gone:
         raise pytest.UsageError(f"tests/conftest.py names what is not there: {', '.join(gone)}")
     rank = {name: number for number, name in enumerate(FIRST)}
@@ -74,6 +102,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if file_of(item) in SLOW:
             item.add_marker("slow")
+        if file_of(item) in NIGHTLY or item.nodeid.partition("[")[0] in NIGHTLY:
+            item.add_marker("nightly")
         for tier in {TIERS[name] for name in getattr(item, "fixturenames", ()) if name in TIERS}:
             item.add_marker(tier)
 

@@ -72,7 +72,12 @@ def test_changing_an_audits_list_explains_the_pairs_concerned_alone(audited):
     tree = audited.params()
     vit = {**tree["audits"][VIT], "methods": ["rise"]}
     audited.write_params({**tree, "audits": {**tree["audits"], VIT: vit}})
+    planned = json.loads(audited.audit("run", "--dry-run", "--json").stdout)["stages"]
+    asked = {name: stage["why"] for name, stage in planned.items() if name.startswith("explain")}
+    assert list(asked) == [f"explain@{VIT}-gradcam"]
+    assert any("what is asked: gradcam.json" in why for why in asked[f"explain@{VIT}-gradcam"])
     ran = audited.repro()
+    assert ran <= set(planned)
     assert {name for name in ran if name.startswith("explain")} == {f"explain@{VIT}-gradcam"}
     assert f"cohort@{VIT}" in ran
     assert not {name for name in ran if name.endswith(TINY)}
