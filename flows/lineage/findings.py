@@ -24,6 +24,7 @@ from saliency_audit.measures.localisation_figures import COMPARED as LOCATED
 from saliency_audit.naming import hint
 from tasks import places
 from tasks.artifacts import file_sha256, read_columns
+from tasks.presets import applied
 from tasks.report.origins import Origin, Selection, rows_of
 from tasks.tables.certainty import CERTAINTY
 from tasks.tables.chosen import CHOSEN
@@ -173,9 +174,14 @@ def _maps(record: RecordedStage, files: Artifacts, subject: Traced) -> Iterator[
     yield _agreement(
         "model_digest", models, card["digest"], "of the maps' model", "that of model.json"
     )
-    from saliency_audit.attribution.registry import method_digest
+    from saliency_audit.attribution.registry import method_digest, with_block
 
-    digest = method_digest(path.stem, record.parameters.get(f"method.{path.stem}") or {})
+    method, given = path.stem, record.parameters
+    tree = {"preset": given.get("preset"), "method": {method: given.get(f"method.{method}") or {}}}
+    asked = _json(files, places.scope_of_method(subject.audit, method))
+    digest = method_digest(
+        method, with_block(method, applied(tree)["method"][method], asked["block"])
+    )
     methods = sorted({row["method_digest"] for row in maps})
     words = f"that of {path.stem} with the parameters that were recorded"
     yield _agreement("method_digest", methods, digest, "of the maps' method", words)

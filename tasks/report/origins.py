@@ -129,6 +129,14 @@ def origin_of(key: Key, dataset: str, summary: Outline | None) -> Origin:
     if section == "adopted_without_proof":
         what = "whether no reference proves an adopted classifier, kept in its model.json"
         return Origin(what, (), made_by=places.train_classifier(audit) / "model.json")
+    if section == "coarse_map":
+        return Origin(
+            "1 where the method's maps of these rows are coarse by its own ceiling or their ties, "
+            "judged once by the cohort and kept in its table of methods",
+            (Selection(places.cohort(audit), COHORT, COUNTED),),
+            (places.explain(audit) / f"{rest[0]}.parquet",),
+            made_by=places.cohort_methods(audit),
+        )
     if section == "classification":
         return _classification(audit, rest)
     if section == "agreement":

@@ -25,6 +25,7 @@ from PIL import Image
 
 from flows.lineage.provenance import trace_metric
 from saliency_audit.datasets.phantom_skin import PhantomSkin
+from tasks import places
 from tasks.artifacts import read_columns
 from tasks.report.origins import leaves, origin_of, rows_of
 from tasks.summary.document import read_outline
@@ -197,6 +198,19 @@ def test_the_rows_that_are_named_give_every_number(audited):
         tables = [table.to_pylist() for table in rows_of(origin, read_there(audited))]
         if key[0] == "segmenter":
             assert len(tables[0]) == metrics(audited)[AUDIT]["classification"]["images"]
+            continue
+        if key[1:2] == ("coarse_map",):
+            own = pq.read_table(audited.path / places.cohort_methods(AUDIT)).to_pylist()
+            (row,) = (row for row in own if row["method"] == key[2])
+            assert printed == (row["resolution"] == "coarse_map")
+            means = pq.read_table(audited.path / places.explain(AUDIT) / f"{key[2]}.parquet")
+            rows = {(row["image_id"], row["label"]) for row in tables[0]}
+            ties = [
+                row["tie_share"]
+                for row in means.select(["image_id", "label", "tie_share"]).to_pylist()
+                if (row["image_id"], row["label"]) in rows
+            ]
+            assert row["tie_share"] == pytest.approx(mean(ties), nan_ok=True)
             continue
         seen.add(key[-1])
         if not agrees(key, printed, tables):
