@@ -1,8 +1,8 @@
 """Whether maps lie where a network looks: measured without knowing where that is.
 
-``python -m benchmarks.placement turned`` trains a network of each family on phantoms, explains
-images as they are and turned by 180°, and turns the maps back. Where cells are painted where they
-look both maps agree; else their centroids are apart by twice what cells are painted off. Prints,
+``python -m benchmarks.placement turned [NETWORK ...]`` trains a network of each family on
+phantoms, explains images as they are and turned by 180°, and turns the maps back. Where cells are
+painted where they look both maps agree; else their centroids are apart by twice what cells are painted off. Prints,
 per family and size, the mean over images of half that distance in pixels, down and right, with its
 95 % interval (Student's t): stretched from the last block as libraries do, and as we do; and adds
 them to ``placement.json`` beside this file. ``table`` prints that as docs/placement.md has it.
@@ -118,12 +118,11 @@ def interval(values: Values) -> list[float]:
     return [round(float(values.mean()), 2), round(float(half), 2)]
 
 
-def turned() -> None:
-    """Measure all families and sizes."""
-    found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    for family in FAMILIES:
+def turned(*families: str) -> None:
+    """Measure families, or all, at all sizes."""
+    for family in families or FAMILIES:
         classifier = trained(family)
-        found[family] = {}
+        sizes: dict[str, Any] = {}
         for size in SIZES:
             images = as_pixels(Phantoms(IMAGES, size).images(range(IMAGES)))
             row: dict[str, Any] = {}
@@ -138,9 +137,12 @@ def turned() -> None:
                     "down": interval(apart[:, 0]),
                     "right": interval(apart[:, 1]),
                 }
-            found[family][str(size)] = row
+            sizes[str(size)] = row
             print(family, size, json.dumps(row), flush=True)
-        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+        found = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+        ordered = {name: (found | {family: sizes}).get(name) for name in FAMILIES}
+        kept = {name: own for name, own in ordered.items() if own}
+        RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def table() -> None:
@@ -188,4 +190,4 @@ def seconds(work: Any) -> float:
 
 
 if __name__ == "__main__":
-    {"turned": turned, "table": table, "cost": cost}[sys.argv[1]]()
+    {"turned": turned, "table": table, "cost": cost}[sys.argv[1]](*sys.argv[2:])
