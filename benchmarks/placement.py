@@ -1,11 +1,12 @@
 """Whether maps lie where a network looks: measured without knowing where that is.
 
-``python -m benchmarks.placement turned [NETWORK ...]`` trains a network of each family on
-phantoms, explains images as they are and turned by 180°, and turns the maps back. Where cells are
-painted where they look both maps agree; else their centroids are apart by twice what cells are painted off. Prints,
-per family and size, the mean over images of half that distance in pixels, down and right, with its
-95 % interval (Student's t): stretched from the last block as libraries do, and as we do; and adds
-them to ``placement.json`` beside this file. ``table`` prints that as docs/placement.md has it.
+``python -m benchmarks.placement turned [NETWORK ...]`` trains a network of each family on phantoms,
+explains images as they are and turned by 180°, and turns the maps back. Where cells are painted
+where they look both maps agree; else their centroids are apart by twice what cells are painted off.
+Prints, per family and size, the mean over images of half that distance in pixels, down and right,
+with its 95 % interval (Student's t): stretched from the last block as libraries do, and as we do;
+and adds them to ``placement.json`` beside this file. ``table`` prints that as docs/placement.md has
+it.
 
 ``python -m benchmarks.placement cost`` says what finding the cells costs once, in forward passes.
 """
