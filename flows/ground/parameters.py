@@ -15,10 +15,12 @@ from tasks.params import (
     build_source,
     check_declared,
     check_key,
+    look_up,
     read_tree,
     refuse_unknown,
 )
 from tasks.plugins import check_pins
+from tasks.stages import in_order
 
 
 def check_parameters(root: Path) -> None:
@@ -29,6 +31,11 @@ def check_parameters(root: Path) -> None:
 def check_tree(root: Path, tree: Mapping[str, Any]) -> None:
     """Check a tree of params.yaml beside the files of a checkout; raises ParameterError."""
     check_declared(tree, SECTIONS)
+    for stage in in_order():
+        for key in stage.params:
+            # DVC, too, wants what a stage reads of a section alone to stand there.
+            if "{" not in key:
+                look_up(tree, key)
     for dataset, source in read_sources(tree).items():
         if not source.source or not (root / source.source).exists():
             raise ParameterError(

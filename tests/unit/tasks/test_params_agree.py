@@ -166,6 +166,13 @@ def test_check_refuses_what_a_stage_refuses_and_nothing_else(root, tree, data):
     assert refuses(check_tree, root, spoilt) == a_stage_refuses(root, spoilt)
 
 
+def test_a_line_that_a_stage_reads_alone_is_wanted(root, tree):
+    spoilt = copy.deepcopy(tree)
+    del spoilt["measures"]["kept_fraction"]
+    with pytest.raises(ParameterError, match="kept_fraction"):
+        check_tree(root, spoilt)
+
+
 #: Read by ``read_tree`` before any stage or check sees the tree.
 QUALITY = [("quality", gate) for gate in ("inputs", "models", "maps", "results", "drift")]
 
