@@ -1,8 +1,10 @@
 """Whether maps lie where a network looks: measured without knowing where that is.
 
-``python -m benchmarks.placement turned [NETWORK ...]`` trains a network of each family on phantoms,
-explains images as they are and turned by 180°, and turns the maps back. Where cells are painted
-where they look both maps agree; else their centroids are apart by twice what cells are painted off.
+``python -m benchmarks.placement turned [NETWORK ...]`` trains a network of each family on phantoms
+that are turned and mirrored at random, explains images as they are and turned by 180°, and turns
+the maps back. Where cells are painted where they look both maps agree; else their centroids are
+apart by twice what cells are painted off. (Of random weights this says nothing: their maps show the
+padding at the border, which turns with the grid and not with the image.)
 Prints, per family and size, the mean over images of half that distance in pixels, down and right,
 with its 95 % interval (Student's t): stretched from the last block as libraries do, and as we do;
 and adds them to ``placement.json`` beside this file. ``table`` prints that as docs/placement.md has
@@ -32,6 +34,7 @@ from saliency_audit.compute import Compute
 from saliency_audit.datasets.phantom_skin import PhantomSkin
 from saliency_audit.labelling import Labelling
 from saliency_audit.models.architectures import build
+from saliency_audit.models.augmentation import Augmentation
 from saliency_audit.models.classifier import Classifier
 from saliency_audit.models.training import TrainingParameters, as_pixels, train
 
@@ -73,13 +76,26 @@ class Phantoms:
         return np.asarray(self._pixels[list(indices)])
 
 
-def trained(family: str) -> Classifier:
-    """Give a network that has learnt a little of the phantoms."""
+def drawn(family: str) -> Classifier:
+    """Give a network with random weights."""
     torch.manual_seed(0)
     network = build(family, len(PhantomSkin.labels), (TRAINED_AT, TRAINED_AT))
-    classifier = Classifier(network, PhantomSkin.labels, Labelling.MULTICLASS)
-    given = {"epochs": 4, "batch": 16, "optimiser": "adamw", "learning_rate": 1e-3, "patience": 4}
-    train(classifier, Phantoms(400, TRAINED_AT), TrainingParameters(**given), COMPUTE)
+    return Classifier(network.eval(), PhantomSkin.labels, Labelling.MULTICLASS)
+
+
+def trained(family: str) -> Classifier:
+    """Give a network that has learnt a little of the phantoms."""
+    classifier = drawn(family)
+    changes = Augmentation(horizontal_flip=True, vertical_flip=True, rotation=180.0)
+    parameters = TrainingParameters(
+        epochs=6,
+        batch=16,
+        optimiser="adamw",
+        learning_rate=1e-3,
+        patience=6,
+        augmentation=changes,
+    )
+    train(classifier, Phantoms(400, TRAINED_AT), parameters, COMPUTE)
     return classifier.eval()
 
 
@@ -141,8 +157,8 @@ def turned(*families: str) -> None:
             sizes[str(size)] = row
             print(family, size, json.dumps(row), flush=True)
         found = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-        ordered = {name: (found | {family: sizes}).get(name) for name in FAMILIES}
-        kept = {name: own for name, own in ordered.items() if own}
+        found[family] = sizes
+        kept = {name: found[name] for name in FAMILIES if name in found}
         RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
 
 
