@@ -27,19 +27,45 @@ TIERS = {
     "browser": "browser",
     "real_data": "real_data",
 }
-#: Files whose tests together compute for more than ten seconds of a processor: `slow`.
+#: Files whose tests together compute for several seconds of a processor: `slow`.
 SLOW = [
-    f"tests/unit/{name}.py"
+    f"tests/{name}.py"
     for name in (
-        "attribution/test_blocks",
-        "attribution/test_method_contract",
-        "attribution/test_rise",
-        "docs/test_wheel",
-        "models/test_architectures",
-        "models/test_fitting",
-        "models/test_segmenter",
-        "models/test_training",
-        "report/test_report_page",
+        "browser/test_site",
+        "pipeline/test_graph",
+        "unit/attribution/test_attention",
+        "unit/attribution/test_blocks",
+        "unit/attribution/test_gradcam",
+        "unit/attribution/test_lime",
+        "unit/attribution/test_method_contract",
+        "unit/attribution/test_placement",
+        "unit/attribution/test_rise",
+        "unit/datasets/test_inspection",
+        "unit/datasets/test_phantoms",
+        "unit/datasets/test_source_contract",
+        "unit/datasets/test_splitting",
+        "unit/deploy/test_deploy",
+        "unit/docs/test_dependencies",
+        "unit/docs/test_wheel",
+        "unit/flows/test_commands",
+        "unit/flows/test_openlineage_events",
+        "unit/models/test_architectures",
+        "unit/models/test_checkpoints",
+        "unit/models/test_fitting",
+        "unit/models/test_inference",
+        "unit/models/test_proof",
+        "unit/models/test_segmenter",
+        "unit/models/test_training",
+        "unit/plugins/test_pins",
+        "unit/quality/test_drift",
+        "unit/report/test_report_page",
+        "unit/report/test_summary_numbers",
+        "unit/tasks/test_check_drift",
+        "unit/tasks/test_check_results",
+        "unit/tasks/test_dataset_profile",
+        "unit/tasks/test_gate_contract",
+        "unit/tasks/test_map_store",
+        "unit/tasks/test_params_agree",
     )
 ]
 #: Files, and single tests, that take a minute or more for what has a shorter witness in the rest:
