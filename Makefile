@@ -72,13 +72,13 @@ quick: install
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target types fast
 
 # In the order of collection: whole audits before the many short tests, which fill the end.
-AUDITS = -n 2 --dist loadfile --no-loadscope-reorder
+IN_ORDER = -n 2 --dist loadfile --no-loadscope-reorder
 test: check
-	pytest $(AUDITS) -m 'not nightly'
+	pytest $(IN_ORDER) -m 'not nightly'
 
 # What takes a minute or more for what the other tests see a part of.
 nightly: install
-	pytest $(AUDITS) -m nightly
+	pytest $(IN_ORDER) -m nightly
 
 check: lint types layers
 

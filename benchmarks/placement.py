@@ -7,8 +7,7 @@ apart by twice what cells are painted off. (Of random weights this says nothing:
 padding at the border, which turns with the grid and not with the image.)
 Prints, per family and size, the mean over images of half that distance in pixels, down and right,
 with its 95 % interval (Student's t): stretched from the last block as libraries do, and as we do;
-and adds them to ``placement.json`` beside this file. ``table`` prints that as docs/placement.md has
-it.
+and adds them to ``placement.json`` beside this file. ``table`` prints that as a page has it.
 
 ``python -m benchmarks.placement cost`` says what finding the cells costs once, in forward passes.
 """
@@ -76,16 +75,11 @@ class Phantoms:
         return np.asarray(self._pixels[list(indices)])
 
 
-def drawn(family: str) -> Classifier:
-    """Give a network with random weights."""
-    torch.manual_seed(0)
-    network = build(family, len(PhantomSkin.labels), (TRAINED_AT, TRAINED_AT))
-    return Classifier(network.eval(), PhantomSkin.labels, Labelling.MULTICLASS)
-
-
 def trained(family: str) -> Classifier:
     """Give a network that has learnt a little of the phantoms."""
-    classifier = drawn(family)
+    torch.manual_seed(0)
+    network = build(family, len(PhantomSkin.labels), (TRAINED_AT, TRAINED_AT))
+    classifier = Classifier(network, PhantomSkin.labels, Labelling.MULTICLASS)
     changes = Augmentation(horizontal_flip=True, vertical_flip=True, rotation=180.0)
     parameters = TrainingParameters(
         epochs=6,
@@ -171,8 +165,7 @@ def table() -> None:
             old, new = row["stretched"], row["field"]
             before = f"{old['down'][0]:+.1f}, {old['right'][0]:+.1f}"
             after = (f"{new[way][0]:+.2f} ± {new[way][1]:.2f}" for way in ("down", "right"))
-            cells = ("x".join(map(str, each["cells"])) for each in (old, new))
-            first, second = cells
+            first, second = ("x".join(map(str, each["cells"])) for each in (old, new))
             print(f"| {family} | {size} | {first} | {before} | {second} | {' | '.join(after)} |")
 
 
@@ -181,11 +174,10 @@ def cost() -> None:
     for family in FAMILIES:
         network = build(family, 5, SIDE).eval()
         classifier = Classifier(network, tuple("abcde"), Labelling.MULTICLASS)
-        block = GradCam().explainer(classifier, compute=COMPUTE).grid(SIDE).block
-        images = torch.rand(16, 3, 224, 224)
-        once = seconds(lambda c=classifier, b=block: grid_of(c, b, "field", SIDE, named=False))
-        passes = seconds(lambda c=classifier, i=images: scores(c, i))
         grid = GradCam().explainer(classifier, compute=COMPUTE).grid(SIDE)
+        images = torch.rand(16, 3, *SIDE)
+        once = seconds(lambda c=classifier, b=grid.block: grid_of(c, b, "field", SIDE, named=False))
+        passes = seconds(lambda c=classifier, i=images: scores(c, i))
         values = torch.rand(16, *grid.cells)
         painting = seconds(lambda g=grid, v=values: g.painted(v, SIDE))
         print(

@@ -20,7 +20,7 @@ from tasks.params import (
     refuse_unknown,
 )
 from tasks.plugins import check_pins
-from tasks.stages import in_order
+from tasks.stages import read_stages
 
 
 def check_parameters(root: Path) -> None:
@@ -31,11 +31,10 @@ def check_parameters(root: Path) -> None:
 def check_tree(root: Path, tree: Mapping[str, Any]) -> None:
     """Check a tree of params.yaml beside the files of a checkout; raises ParameterError."""
     check_declared(tree, SECTIONS)
-    for stage in in_order():
-        for key in stage.params:
-            # DVC, too, wants what a stage reads of a section alone to stand there.
-            if "{" not in key:
-                look_up(tree, key)
+    # DVC, too, wants what a stage reads of a section alone to stand there.
+    alone = {key for stage in read_stages().values() for key in stage.params if "{" not in key}
+    for key in sorted(alone - set(SECTIONS)):
+        look_up(tree, key)
     for dataset, source in read_sources(tree).items():
         if not source.source or not (root / source.source).exists():
             raise ParameterError(

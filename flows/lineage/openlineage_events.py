@@ -210,10 +210,10 @@ class Datasets:
                 yield path, md5, entry
             for part in sorted(tables | passed):
                 digest = within.get(part.removeprefix(f"{path}/"))
-                below = {f"{path}/{name}": md5 for name, md5 in within.items()}
-                below = {name: md5 for name, md5 in below.items() if name.startswith(f"{part}/")}
-                if digest is None and below:  # a folder within
-                    digest = self._files.digest_of_parts(part, below)
+                if digest is None:  # it may be a folder within
+                    paths = {f"{path}/{name}": own for name, own in within.items()}
+                    below = {p: own for p, own in paths.items() if p.startswith(f"{part}/")}
+                    digest = self._files.digest_of_parts(part, below) if below else None
                 yield part, digest, {}
 
     def _facets(self, path: str, md5: str | None) -> dict[str, Any]:

@@ -51,16 +51,16 @@ def write_model(folder, labels, reference=None):
     (folder / "model.yaml").write_text(yaml.safe_dump(model))
 
 
-def write_table(folder, rows, labels=LABELS):
+def write_table(folder, rows):
     path = folder / "outputs.csv"
     with path.open("w", newline="") as file:
-        csv.writer(file).writerows([["image", *labels], *rows])
+        csv.writer(file).writerows([["image", *LABELS], *rows])
     return path
 
 
-def say(root, table=None, probabilities=False):
+def say(root, table=None):
     images = None if table is None else root / "images"
-    return say_reference(root, "mine", images, table, probabilities)
+    return say_reference(root, "mine", images, table, False)
 
 
 def test_what_a_table_says_is_written_and_proves_the_model(owned, capsys):
